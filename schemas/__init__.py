@@ -1,0 +1,1 @@
+"""The contracts: what travels on each topic, what is stored, and examples of both."""

@@ -1,0 +1,155 @@
+"""What the stages write: positions, charges, dead letters."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from schemas.base import Amount, Contract, Count, UtcTime
+from schemas.events import EventType
+
+
+class Position(NamedTuple):
+    """Where a record stands in Kafka, or in a replayed file (topic = file, partition 0, offset = row)."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def origin(self) -> tuple[str, int]:
+        """The source partition."""
+        return self.topic, self.partition
+
+
+class PriceStatus(StrEnum):
+    """How a charge's money came about."""
+
+    PRICED = "priced"  # from a price book or a rate card, by event time
+    BILLED = "billed"  # the bill's own costs
+    UNPRICED = "unpriced"  # no price is known: the costs are missing, not zero
+
+
+class Charge(Contract):
+    """One usage event, priced and tagged. Money is in `currency`; None means not known, never zero."""
+
+    source: str
+    id: str
+    type: EventType
+    time: UtcTime
+    received_at: UtcTime
+    period_start: UtcTime
+    period_end: UtcTime
+
+    provider: str = ""
+    service: str = ""
+    model: str = ""
+    sku: str = ""
+    region: str = ""
+    account: str = ""
+    resource: str = ""
+    operation: str = ""
+    cluster: str = ""
+    namespace: str = ""
+    workload: str = ""
+    accelerator: str = ""
+    capacity_type: str = ""
+    service_tier: str = ""
+    batch: bool = False
+    charge_category: str = "Usage"
+    charge_class: str = ""
+    charge_description: str = ""
+
+    requests: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
+    cache_creation_input_tokens: Count = 0
+    reasoning_output_tokens: Count = 0
+    gpu_minutes: Amount | None = None
+    utilization: float | None = None
+    quantity: Amount | None = None
+    unit: str = ""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    list_cost: Amount | None = None
+    contracted_cost: Amount | None = None
+    effective_cost: Amount | None = None
+    billed_cost: Amount | None = None
+    effective_cost_usd: Amount | None = None  # what windows and budgets sum; None where no dated rate converts it
+    estimated_cost: Amount | None = None  # spend at risk of an unpriced charge, in USD
+    unit_prices: dict[str, Amount] = Field(default_factory=dict)
+    price_source: str = ""
+    price_version: str = ""
+    price_status: PriceStatus
+
+    team: str = ""
+    project: str = ""
+    environment: str = ""
+    feature: str = ""
+    cost_center: str = ""
+    principal: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+    allocation: str = "unallocated"
+
+
+class ChargeRecord(Contract):
+    """The value on `spend.charges`: what came of one source record. Its position lets a redelivery be recognised."""
+
+    topic: str
+    partition: int
+    offset: int
+    charges: list[Charge]
+
+    @property
+    def position(self) -> Position:
+        return Position(self.topic, self.partition, self.offset)
+
+
+class Reason(StrEnum):
+    """Why an event became a dead letter. Bounded: it is a metric label."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NOT_AN_EVENT = "not_an_event"
+    UNKNOWN_TYPE = "unknown_type"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    NEGATIVE = "negative"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    PART_EXCEEDS_WHOLE = "part_exceeds_whole"
+    BAD_PERIOD = "bad_period"
+    BAD_TIME = "bad_time"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    INTERNAL_ERROR = "internal_error"
+
+
+class DeadLetter(Contract):
+    """An event that could not be charged: where it stands and why. Never its content."""
+
+    dead_letter_id: str
+    topic: str
+    partition: int
+    offset: int
+    index: int | None = None  # place in the record's array; None when the record holds one event, or could not be read
+    reason: Reason
+    field: str = ""
+    problem: str = ""
+    event_source: str = ""
+    event_id: str = ""
+    event_type: str = ""
+    payload_bytes: int = 0
+    payload_sha256: str = ""
+    received_at: UtcTime
+
+
+Meter = Literal["token_call", "gpu_usage", "line_item"]
+METER_BY_TYPE: dict[str, Meter] = {
+    "spendstream.token_call.v1": "token_call",
+    "spendstream.gpu_usage.v1": "gpu_usage",
+    "spendstream.line_item.v1": "line_item",
+}

@@ -1,0 +1,119 @@
+"""Every Kafka topic, once, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.base import Contract
+from schemas.events import UsageEvent
+from schemas.records import ChargeRecord, DeadLetter
+from schemas.watch import Alert, Finding, Mark, Tick, Watermark
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's contract. `partitions` is what `init` creates; a topic that has more already is left as it is."""
+
+    name: str
+    purpose: str
+    key: str
+    partitions: int
+    retention_ms: int
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    values: tuple[type[Contract], ...]
+    compacted: bool = False
+    max_message_bytes: int = 1_048_576  # Kafka's own default; a record above it is refused at the producer
+
+
+TOKEN_CALLS = Topic(
+    name="usage.token-calls",
+    purpose="Model calls, or buckets of them, as CloudEvents: one event or a JSON array of them.",
+    key="free: the principal, so that one key's events stay in order",
+    partitions=4,
+    retention_ms=7 * DAY_MS,
+    producers=("applications", "gateways", "spendstream send"),
+    consumers=("price",),
+    values=(UsageEvent,),
+)
+GPU = Topic(
+    name="usage.gpu",
+    purpose="GPU-minutes used or held, as CloudEvents.",
+    key="free: the cluster",
+    partitions=4,
+    retention_ms=7 * DAY_MS,
+    producers=("cluster exporters", "spendstream send"),
+    consumers=("price",),
+    values=(UsageEvent,),
+)
+LINE_ITEMS = Topic(
+    name="usage.line-items",
+    purpose="Rows of cloud bills under FOCUS names, as CloudEvents.",
+    key="free: the sub-account",
+    partitions=4,
+    retention_ms=30 * DAY_MS,
+    producers=("bill exporters", "spendstream send"),
+    consumers=("price",),
+    values=(UsageEvent,),
+)
+CHARGES = Topic(
+    name="spend.charges",
+    purpose="Priced and tagged usage: one record per source record, naming its position.",
+    key="none: the partition is that of the source, modulo the partitions here",
+    partitions=4,
+    retention_ms=7 * DAY_MS,
+    producers=("price",),
+    consumers=("land", "roll"),
+    values=(ChargeRecord,),
+    max_message_bytes=16 * 1_048_576,  # a source record of 1 MiB may hold thousands of events
+)
+TICKS = Topic(
+    name="spend.ticks",
+    purpose="Closed windows per series and source partition (upserts), and the watermarks behind them.",
+    key="the series",
+    partitions=4,
+    retention_ms=2 * DAY_MS,
+    producers=("roll",),
+    consumers=("detect",),
+    values=(Tick, Watermark),
+)
+FINDINGS = Topic(
+    name="spend.findings",
+    purpose="Findings, each record a whole state; and marks that say how far detection has come.",
+    key="the finding's id",
+    partitions=1,  # grouping needs every finding of an incident in one place; there are few
+    retention_ms=30 * DAY_MS,
+    producers=("detect",),
+    consumers=("alert", "land"),
+    values=(Finding, Mark),
+)
+ALERTS = Topic(
+    name="spend.alerts",
+    purpose="Alerts, each record a whole state.",
+    key="the alert's id",
+    partitions=1,
+    retention_ms=30 * DAY_MS,
+    producers=("alert",),
+    consumers=("land",),
+    values=(Alert,),
+)
+DEAD_LETTERS = Topic(
+    name="spend.dead-letters",
+    purpose="Events that could not be charged: position and reason, never content.",
+    key="the dead letter's id",
+    partitions=1,
+    retention_ms=30 * DAY_MS,
+    producers=("price",),
+    consumers=("land",),
+    values=(DeadLetter,),
+)
+
+TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS, CHARGES, TICKS, FINDINGS, ALERTS, DEAD_LETTERS)
+USAGE_TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS)
+TOPIC_BY_EVENT_TYPE: dict[str, Topic] = {
+    "spendstream.token_call.v1": TOKEN_CALLS,
+    "spendstream.gpu_usage.v1": GPU,
+    "spendstream.line_item.v1": LINE_ITEMS,
+}

@@ -1,0 +1,266 @@
+"""All settings: one TOML file, `SPENDSTREAM_*` environment variables over it, validated whole at start.
+
+Every field says its unit in its name and, where it is not plain, the failure that it guards against. Secrets come from
+the environment or from a file named by a `*_file` field, and are never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SettingsSourceError,
+)
+
+Seconds = Annotated[float, Field(gt=0)]
+DEFAULT_FILE = Path("spendstream.toml")
+
+
+class Section(BaseModel):
+    """A table of the file. A misspelt setting is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Kafka(Section):
+    """The broker. PLAINTEXT is for loopback only; elsewhere use SASL_SSL or SSL."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Annotated[str, Field(pattern=r"^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$")] = "PLAINTEXT"
+    sasl_mechanism: Annotated[str, Field(pattern=r"^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$")] = "SCRAM-SHA-512"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    replication_factor: Annotated[int, Field(ge=1)] = 1
+    session_timeout_seconds: Seconds = 30.0  # how long a dead worker's partitions stay silent
+    rebalance_timeout_seconds: Seconds = 10.0  # the first join waits for it on some brokers
+    topic_prefix: str = ""  # several deployments on one cluster
+
+
+class ClickHouse(Section):
+    """The store. `url` is http(s)://host:port, or chdb:///path for the engine inside this process (one per path)."""
+
+    url: str = "http://127.0.0.1:8123"
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "spendstream"
+    username: str = "default"
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_seconds: Seconds = 30.0
+    seen_days: Annotated[int, Field(ge=1)] = 35  # how long a duplicate is recognised: the dedup horizon
+
+
+class Limits(Section):
+    """What an event may be at most."""
+
+    max_record_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    max_future_seconds: Annotated[float, Field(ge=0)] = (
+        86_400.0  # a wrong clock must not close windows early
+    )
+    oldest_year: Annotated[int, Field(ge=1970)] = 2000
+    latest_year: Annotated[int, Field(le=9000)] = 2080
+
+
+class Prices(Section):
+    """Where prices and owners come from, beside what is shipped."""
+
+    rates_dir: Path | None = None  # rate cards of your own, read over the shipped ones
+    rules_file: Path | None = None  # who owns what
+    owners_file: Path | None = None  # principal -> team, project, cost centre
+    fx_file: Path | None = None  # dated exchange rates into USD
+
+
+class Roll(Section):
+    """Event-time windows."""
+
+    token_call_window_seconds: Annotated[int, Field(ge=1)] = 10
+    gpu_usage_window_seconds: Annotated[int, Field(ge=1)] = 60
+    token_call_grace_seconds: Annotated[float, Field(ge=0)] = 2.0  # how late an event may be and still be watched
+    gpu_usage_grace_seconds: Annotated[float, Field(ge=0)] = 5.0
+    line_item_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    idle_seconds: Seconds = 3.0  # a partition silent for so long no longer holds the windows of the others open
+    follow_clock_within_seconds: Annotated[float, Field(ge=0)] = (
+        300.0  # silent, near to now: windows still close
+    )
+    dedup_seconds: Seconds = 3600.0  # duplicates within it are counted once in detection
+    max_cells: Annotated[int, Field(ge=1)] = 24
+    max_leaves: Annotated[int, Field(ge=1)] = 50_000  # distinct parts per window: a flood of new keys stays bounded
+    series: tuple[tuple[str, ...], ...] = (
+        (),
+        ("provider",),
+        ("model",),
+        ("team",),
+        ("project",),
+        ("feature",),
+        ("principal",),
+        ("team", "model"),
+        ("principal", "model"),
+        ("cluster", "accelerator"),
+        ("service",),
+        ("service", "account"),
+    )
+
+
+class Land(Section):
+    """Batches into ClickHouse."""
+
+    batch_rows: Annotated[int, Field(ge=1)] = 20_000
+    linger_seconds: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Stages(Section):
+    """How the stages run."""
+
+    state_dir: Path = Path("state")  # checkpoints; workers of one deployment on several machines need to share it
+    checkpoint_seconds: Seconds = 5.0
+    max_records_per_poll: Annotated[int, Field(ge=1)] = 500
+    stuck_seconds: Seconds = 120.0  # lag without progress for so long ends the process, for the supervisor to restart
+    sends_in_flight: Annotated[int, Field(ge=1)] = 500
+
+
+class Metrics(Section):
+    """`/metrics` and `/health`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9464
+
+
+class Receiver(Section):
+    """An apprise target. Its URL holds a secret: name a file or an environment variable that holds it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    url: SecretStr = SecretStr("")
+    url_file: Path | None = None
+    url_env: str = ""
+
+    def resolved_url(self) -> SecretStr:
+        """The target's URL from where it is kept. Raises ValueError when there is none."""
+        if self.url_env and os.environ.get(self.url_env):
+            return SecretStr(os.environ[self.url_env])
+        if self.url_file is not None:
+            return SecretStr(self.url_file.read_text(encoding="utf-8").strip())
+        if self.url.get_secret_value():
+            return self.url
+        raise ValueError(f"receiver {self.name}: no url, url_file or url_env gives an apprise URL")
+
+
+class Detect(Section):
+    """What counts as unusual."""
+
+    warmup_windows: Annotated[int, Field(ge=2)] = 30  # before that a series says "warming up", never "normal"
+    expire_seconds: Seconds = 7 * 86_400.0  # a series silent for so long is forgotten
+    max_series: Annotated[int, Field(ge=1)] = 100_000  # per worker; beyond it new series are refused and reported
+
+
+class Alerts(Section):
+    """What pages and where to."""
+
+    min_excess_usd: Annotated[float, Field(ge=0)] = 5.0  # smaller incidents are recorded, not paged
+    hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long to wait for a slow partition before grouping
+    log: bool = True
+    receivers: tuple[Receiver, ...] = ()
+    alertmanager_url: str = ""
+    resend_seconds: Seconds = 60.0  # a firing alert must be sent again before Alertmanager's resolve_timeout
+    console_url: str = ""
+
+
+class Settings(BaseSettings):
+    """Everything. `SPENDSTREAM_KAFKA__BOOTSTRAP_SERVERS` overrides `[kafka] bootstrap_servers`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPENDSTREAM_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    limits: Limits = Limits()
+    prices: Prices = Prices()
+    roll: Roll = Roll()
+    detect: Detect = Detect()
+    land: Land = Land()
+    stages: Stages = Stages()
+    metrics: Metrics = Metrics()
+    alerts: Alerts = Alerts()
+
+
+class SettingsError(ValueError):
+    """The settings are wrong. `faults` names every one of them, without repeating a value that may be a secret."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def load(file: Path | None = None, overrides: list[str] | None = None) -> Settings:
+    """Read the settings: defaults, then the file, then the environment, then `overrides` (`section.key=value`).
+
+    `file` falls back to `SPENDSTREAM_CONFIG`, then to `spendstream.toml` where that exists. Raises SettingsError.
+    """
+    named = file or (Path(os.environ["SPENDSTREAM_CONFIG"]) if os.environ.get("SPENDSTREAM_CONFIG") else None)
+    if named is not None and not named.is_file():
+        raise SettingsError([f"config file {named} does not exist"])
+    path = named or DEFAULT_FILE
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    try:
+        return FromFile(**_tree(overrides or []))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"{path}: {error}"]) from None
+    except ValidationError as error:
+        raise SettingsError(
+            [
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}"
+                for e in error.errors(include_input=False, include_url=False)
+            ]
+        ) from None
+    except SettingsSourceError as error:
+        raise SettingsError([str(error)]) from None
+
+
+def _tree(overrides: list[str]) -> dict[str, Any]:
+    """`["a.b=1"]` as `{"a": {"b": 1}}`; a value is TOML, or plain text where it is not."""
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        path, separator, text = override.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys):
+            raise SettingsError([f"--set {path}: must be section.key=value"])
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        node = tree
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise SettingsError([f"--set {path}: {key} is set twice, as a value and as a section"])
+        node[keys[-1]] = value
+    return tree
