@@ -33,7 +33,7 @@ class PriceStatus(StrEnum):
 
 
 class Charge(Contract):
-    """One usage event, priced and tagged. Money is in `currency`; None means not known, never zero."""
+    """One usage event (or one owner's part of it), priced and tagged. Money is in `currency`; None means not known, never zero."""
 
     source: str
     id: str
@@ -92,7 +92,9 @@ class Charge(Contract):
     cost_center: str = ""
     principal: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
-    allocation: str = "unallocated"
+    allocation: str = "unallocated"  # the rule that decided
+    part: int = 0  # a shared cost is split among owners: part 0, 1, ... of `parts`, which sum to the whole
+    parts: int = 1
 
 
 class ChargeRecord(Contract):
