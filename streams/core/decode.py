@@ -1,0 +1,223 @@
+"""From the bytes of a Kafka record to usage events and dead letters. Nothing here raises on bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple, cast
+
+import orjson
+from pydantic import Field, ValidationError
+
+from schemas.base import Contract, UtcTime
+from schemas.events import DATA_BY_TYPE, EventType, UsageEvent
+from schemas.records import DeadLetter, Position, Reason
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class RawRecord(NamedTuple):
+    """A record as it came. `received_at` is the broker's time stamp; None when a file is replayed."""
+
+    value: bytes | None
+    headers: Headers
+    position: Position
+    received_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an event may be at most."""
+
+    max_record_bytes: int = 1_048_576
+    max_future: timedelta = timedelta(days=1)
+    oldest_year: int = 2000
+    latest_year: int = 2080
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one event is refused, without anything of its content."""
+
+    reason: Reason
+    field: str = ""
+    problem: str = ""
+
+
+class Rejected(Exception):  # noqa: N818  an outcome, not an error of ours
+    """Carries a Rejection out of the checks of one event."""
+
+    def __init__(self, reason: Reason, field_name: str = "", problem: str = "") -> None:
+        super().__init__(reason.value)
+        self.rejection = Rejection(reason, field_name, problem)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What one record held, in its order."""
+
+    events: list[UsageEvent] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+class Envelope(Contract):
+    """The CloudEvents attributes that we need. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md"""
+
+    specversion: Annotated[str, Field(strict=True, pattern=r"^1\.")]
+    source: Annotated[str, Field(strict=True, min_length=1, max_length=512)]
+    id: Annotated[str, Field(strict=True, min_length=1, max_length=512)]
+    type: Annotated[str, Field(strict=True, max_length=512)]
+    time: UtcTime
+
+
+def decode(raw: RawRecord, bounds: Bounds) -> Decoded:
+    """Take a record apart: structured mode, single or an array, and binary mode (`ce_` headers)."""
+    out = Decoded()
+    try:
+        items, is_array = _items(raw, bounds)
+    except Rejected as rejected:
+        out.dead_letters.append(dead_letter(raw, None, rejected.rejection, {}))
+        return out
+    for index, item in enumerate(items):
+        try:
+            out.events.append(_event(item, raw.received_at, bounds))
+        except Rejected as rejected:
+            out.dead_letters.append(dead_letter(raw, index if is_array else None, rejected.rejection, item))
+    return out
+
+
+def dead_letter(raw: RawRecord, index: int | None, rejection: Rejection, item: object) -> DeadLetter:
+    """The dead letter of one event: position and reason. Its id is the same when the record is read again."""
+    named = item if isinstance(item, dict) else {}
+    value = raw.value or b""
+    return DeadLetter(
+        dead_letter_id=hashlib.sha256(":".join(map(str, (*raw.position, index))).encode()).hexdigest()[:32],
+        topic=raw.position.topic,
+        partition=raw.position.partition,
+        offset=raw.position.offset,
+        index=index,
+        reason=rejection.reason,
+        field=rejection.field,
+        problem=rejection.problem,
+        event_source=_short(named.get("source")),
+        event_id=_short(named.get("id")),
+        event_type=_short(named.get("type")),
+        payload_bytes=len(value),
+        payload_sha256=hashlib.sha256(value).hexdigest(),
+        received_at=raw.received_at or EPOCH,
+    )
+
+
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")  # a replayed file has no time of arrival
+
+
+def _short(value: object) -> str:
+    return value[:128] if isinstance(value, str) else ""
+
+
+def _items(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
+    if not raw.value:
+        raise Rejected(Reason.EMPTY, problem="the record has no value")
+    if len(raw.value) > bounds.max_record_bytes:
+        raise Rejected(Reason.TOO_LARGE, problem=f"{len(raw.value)} bytes, at most {bounds.max_record_bytes}")
+    parsed = parse_json(raw.value)
+    headers = {name: value for name, value in raw.headers if name.startswith("ce_")}
+    if "ce_specversion" in headers:
+        attributes = {name[3:]: value.decode("utf-8", "replace") for name, value in headers.items()}
+        return [{**attributes, "data": parsed}], False
+    if isinstance(parsed, list):
+        if not parsed:
+            raise Rejected(Reason.EMPTY, problem="the array has no events")
+        return parsed, True
+    return [parsed], False
+
+
+def parse_json(value: bytes) -> Any:
+    """The JSON in `value`. Money in bills keeps every digit; NaN and Infinity are let through to be named later."""
+    try:
+        if b"spendstream.line_item" in value:
+            return json.loads(value, parse_float=Decimal)
+        return orjson.loads(value)
+    except ValueError:
+        pass
+    try:  # what Python's own json writes for NaN is no JSON, yet the neighbours in the array are good
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise Rejected(Reason.NOT_JSON, problem="the value is not JSON") from None
+
+
+def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageEvent:
+    if not isinstance(item, dict):
+        raise Rejected(Reason.NOT_AN_EVENT, problem="must be a JSON object with CloudEvents attributes")
+    try:
+        envelope = Envelope.model_validate(item)
+    except ValidationError as error:
+        raise _rejected(error, "") from None
+    model = DATA_BY_TYPE.get(envelope.type)
+    if model is None:
+        raise Rejected(Reason.UNKNOWN_TYPE, "type", f"must be one of {', '.join(DATA_BY_TYPE)}")
+    _check_time(envelope.time, received_at, bounds)
+    if "data" not in item:
+        raise Rejected(Reason.MISSING_FIELD, "data", "Field required")
+    try:
+        data = model.model_validate(item["data"])
+    except ValidationError as error:
+        raise _rejected(error, "data") from None
+    return UsageEvent.model_construct(
+        source=envelope.source,
+        id=envelope.id,
+        type=cast(EventType, envelope.type),
+        time=envelope.time,
+        data=data,
+    )
+
+
+def _check_time(time: datetime, received_at: datetime | None, bounds: Bounds) -> None:
+    if not bounds.oldest_year <= time.year < bounds.latest_year:
+        problem = f"the year must be {bounds.oldest_year} to {bounds.latest_year - 1}"
+        raise Rejected(Reason.TIME_OUT_OF_RANGE, "time", problem)
+    if received_at is not None and time > received_at + bounds.max_future:
+        problem = f"more than {bounds.max_future.total_seconds():.0f} s after the record's arrival"
+        raise Rejected(Reason.TIME_OUT_OF_RANGE, "time", problem)
+
+
+_TIME_FIELDS = frozenset({"time", "ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd"})
+
+
+def _rejected(error: ValidationError, prefix: str) -> Rejected:
+    """The first fault, named by field and problem. The input is looked at here and goes no further."""
+    first = error.errors(include_url=False)[0]
+    name = _field(first["loc"])
+    path = ".".join(part for part in (prefix, name) if part)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        tag, _, rest = message.partition(":")
+        if tag in {Reason.PART_EXCEEDS_WHOLE, Reason.BAD_PERIOD}:
+            name, _, problem = rest.partition(": ")
+            return Rejected(Reason(tag), f"{prefix}.{name}", problem)
+    return Rejected(_reason(first["type"], name, first.get("input")), path, message)
+
+
+def _field(loc: Iterable[str | int]) -> str:
+    """The field's own name. What stands below it (a tag's key) is the producer's text and stays out."""
+    return next((str(part) for part in loc), "")
+
+
+def _reason(kind: str, name: str, value: object) -> Reason:
+    if kind == "missing":
+        return Reason.MISSING_FIELD
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        return Reason.NOT_FINITE
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    if kind == "greater_than_equal" and is_number and value < 0:  # type: ignore[operator]
+        return Reason.NEGATIVE
+    if kind.startswith(("greater_than", "less_than", "string_too", "string_pattern", "too_", "literal", "decimal_")):
+        return Reason.OUT_OF_RANGE
+    if name in _TIME_FIELDS and isinstance(value, str):
+        return Reason.BAD_TIME
+    return Reason.WRONG_TYPE

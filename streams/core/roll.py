@@ -1,0 +1,318 @@
+"""The `roll` stage's decision: sums per (series, window, source partition), closed by event time.
+
+A window closes when its source partition's watermark (the newest event time seen) passes its end plus the grace. What
+comes later is counted late and not watched; it is priced and landed all the same. Nothing here reads a clock: silence
+is told to `quiet`, with the time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter
+from schemas.watch import DIMENSIONS
+from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
+
+HOUR, DAY = 3600, 86_400
+STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
+FLOOD = "(too many)"  # the principal that the parts beyond `max_leaves` are summed under
+
+Leaf = tuple[str, ...]
+Pace = tuple[Meter, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RollRules:
+    """Widths and graces in seconds of event time."""
+
+    windows: dict[Meter, int]
+    graces: dict[Meter, float]
+    series: tuple[tuple[str, ...], ...]
+    dedup_seconds: float = 3600.0
+    max_cells: int = 24
+    max_leaves: int = 50_000
+
+
+@dataclass(slots=True)
+class _Open:
+    """A window under way: its finest parts, and how its events stand to the clock."""
+
+    leaves: dict[Leaf, Sums] = field(default_factory=dict)
+    aligned: dict[Leaf, dict[int, int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Source:
+    """What is known of one source partition."""
+
+    high_water: int = -1  # the last source offset taken in: a redelivered record is at or below it
+    watermark: dict[Meter, float] = field(default_factory=dict)
+    closed: dict[Pace, int] = field(default_factory=dict)  # windows that end at or before are closed
+    open: dict[Pace, dict[int, _Open]] = field(default_factory=dict)
+    seen: dict[int, set[int]] = field(default_factory=dict)  # event identities by hour of event time
+
+
+class Roller:
+    """Rolls the charges of one partition of `spend.charges`, which holds whole source partitions."""
+
+    def __init__(self, rules: RollRules) -> None:
+        self._rules = rules
+        self._sources: dict[Origin, _Source] = {}
+        self.late = 0
+        self.duplicates = 0
+
+    def expect(self, origin: Origin, meter: Meter) -> list[Watermark]:
+        """Announce a source partition that may yet speak, so that nobody closes windows without it."""
+        source = self._sources.setdefault(origin, _Source())
+        if meter in source.watermark:
+            return []
+        return [Watermark(meter, pace[1], origin, 0) for pace in self._paces(meter)]
+
+    def add(self, record: ChargeRecord) -> list[Tick | Watermark]:
+        """Take in one record; returns the windows that it closed, then their watermarks."""
+        origin = Origin(record.topic, record.partition)
+        source = self._sources.setdefault(origin, _Source())
+        if record.offset <= source.high_water:
+            return []  # redelivered: its sums are in already
+        source.high_water = record.offset
+        newest: dict[Meter, float] = {}
+        identity: tuple[str, str] | None = None
+        fresh = True
+        for charge in record.charges:
+            if identity != (charge.source, charge.id):
+                identity = (charge.source, charge.id)
+                fresh = self._is_new(source, charge)
+            elif charge.part == 0:
+                fresh = self._is_new(source, charge)  # the same event twice in a row in one record
+            if not fresh:
+                continue
+            meter = METER_BY_TYPE[charge.type]
+            time = self._put(source, meter, charge)
+            newest[meter] = max(newest.get(meter, 0.0), time)
+        out: list[Tick | Watermark] = []
+        for meter, time in newest.items():
+            if time > source.watermark.get(meter, 0.0):
+                source.watermark[meter] = time
+                out += self._close(origin, source, meter, time - self._rules.graces[meter])
+        return out
+
+    def quiet(self, origin: Origin, meter: Meter, until: float | None) -> list[Tick | Watermark]:
+        """A source partition has fallen silent. Close its windows up to `until` (epoch seconds), or all when None.
+
+        Its last watermark says `idle`: others need not wait for it.
+        """
+        source = self._sources.setdefault(origin, _Source())
+        if until is None:
+            ends = [s + pace[1] for pace, spans in source.open.items() if pace[0] == meter for s in spans]
+            until = max(ends, default=0)
+        out = self._close(origin, source, meter, until)
+        return out + [
+            Watermark(meter, pace[1], origin, source.closed.get(pace, 0), idle=True) for pace in self._paces(meter)
+        ]
+
+    def flush(self) -> list[Tick | Watermark]:
+        """The end of a history: close everything."""
+        return [
+            said
+            for origin in sorted(self._sources, key=lambda o: (o.topic, o.partition))
+            for meter in sorted(self._sources[origin].watermark)
+            for said in self.quiet(origin, meter, None)
+        ]
+
+    def watermark(self, origin: Origin, meter: Meter) -> float | None:
+        """The newest event time of a source partition (epoch seconds), or None when it never spoke."""
+        source = self._sources.get(origin)
+        return source.watermark.get(meter) if source else None
+
+    def _paces(self, meter: Meter) -> tuple[Pace, ...]:
+        if meter == "line_item":
+            return (meter, HOUR), (meter, DAY)
+        return ((meter, self._rules.windows[meter]),)
+
+    def _is_new(self, source: _Source, charge: Charge) -> bool:
+        """Whether the event was not seen within the dedup horizon, by event time."""
+        digest = blake2b(f"{charge.source}\0{charge.id}".encode(), digest_size=8).digest()
+        key = int.from_bytes(digest, "little")
+        hour = int(charge.time.timestamp()) // HOUR
+        # An event that is sent twice carries the same time, so one hour's set is enough to look in.
+        bucket = source.seen.setdefault(hour, set())
+        if key in bucket:
+            self.duplicates += 1
+            return False
+        bucket.add(key)
+        return True
+
+    def _put(self, source: _Source, meter: Meter, charge: Charge) -> float:
+        """Add a charge to its window; returns the time (epoch seconds) by which it moves the watermark."""
+        time, start, seconds = _place(meter, charge, self._rules.windows)
+        if seconds is None:
+            return 0.0  # a charge for a month or more is no pace to watch: it is landed, and budgets count it
+        pace = (meter, seconds)
+        if start + seconds <= source.closed.get(pace, 0):
+            self.late += charge.part == 0
+            return time
+        window = source.open.setdefault(pace, {}).setdefault(start, _Open())
+        leaf = _leaf(charge)
+        sums = window.leaves.get(leaf)
+        if sums is None:
+            if len(window.leaves) >= self._rules.max_leaves:
+                leaf = _flooded(leaf)
+            sums = window.leaves.setdefault(leaf, Sums())
+        sums.add_charge(charge)
+        aligned = window.aligned.setdefault(leaf, {})
+        if charge.part == 0:
+            _count_aligned(aligned, meter, time)
+        return time
+
+    def _close(self, origin: Origin, source: _Source, meter: Meter, until: float) -> list[Tick | Watermark]:
+        out: list[Tick | Watermark] = []
+        for pace in self._paces(meter):
+            boundary = int(until // pace[1]) * pace[1]
+            if boundary <= source.closed.get(pace, 0):
+                continue
+            spans = source.open.get(pace, {})
+            for start in sorted(start for start in spans if start + pace[1] <= boundary):
+                out += self._ticks(origin, pace, start, spans.pop(start))
+            source.closed[pace] = boundary
+            out.append(Watermark(meter, pace[1], origin, boundary))
+        self._forget(source)
+        return out
+
+    def _forget(self, source: _Source) -> None:
+        horizon = max(source.watermark.values(), default=0.0) - self._rules.dedup_seconds
+        for hour in [hour for hour in source.seen if (hour + 1) * HOUR < horizon]:
+            del source.seen[hour]
+
+    def _ticks(self, origin: Origin, pace: Pace, start: int, window: _Open) -> list[Tick]:
+        by_series: dict[SeriesKey, Window] = {}
+        for leaf, sums in window.leaves.items():
+            key = _named(leaf)
+            values = dict(key)
+            for names in self._rules.series:
+                if any(name not in values for name in names):
+                    continue
+                series = series_key({name: values[name] for name in names})
+                into = by_series.get(series)
+                if into is None:
+                    into = by_series[series] = Window(pace[0], series, start, pace[1], Sums())
+                into.sums.add(sums)
+                into.cells.append((key, sums))
+                for step, count in window.aligned.get(leaf, {}).items():
+                    into.aligned[step] = into.aligned.get(step, 0) + count
+        for into in by_series.values():
+            into.cells = dearest(into.cells, self._rules.max_cells)
+        return [Tick(by_series[series], origin) for series in sorted(by_series)]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a restart needs, as JSON."""
+        return {
+            "version": 1,
+            "late": self.late,
+            "duplicates": self.duplicates,
+            "sources": [
+                [origin.topic, origin.partition, _source_to_json(source)] for origin, source in self._sources.items()
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a snapshot. Raises ValueError on a version that this code does not know."""
+        if state.get("version") != 1:
+            raise ValueError(f"roll state of version {state.get('version')!r} can't be read; this code reads version 1")
+        self.late, self.duplicates = state["late"], state["duplicates"]
+        self._sources = {Origin(topic, part): _source_from_json(source) for topic, part, source in state["sources"]}
+
+
+def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[SeriesKey, Sums]]:
+    """The cells of most dollars (then most at risk), dearest first; ties by name, so that a re-run cuts the same."""
+    return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
+
+
+def _leaf(charge: Charge) -> Leaf:
+    return (
+        charge.provider, charge.model, charge.service, charge.account, charge.region, charge.team, charge.project,
+        charge.environment, charge.feature, charge.principal, charge.cluster, charge.accelerator, charge.capacity_type,
+    )  # fmt: skip
+
+
+_PRINCIPAL = DIMENSIONS.index("principal")
+
+
+def _flooded(leaf: Leaf) -> Leaf:
+    return (*leaf[:_PRINCIPAL], FLOOD, *leaf[_PRINCIPAL + 1 :])
+
+
+def _named(leaf: Leaf) -> SeriesKey:
+    return tuple((name, value) for name, value in zip(DIMENSIONS, leaf, strict=True) if value)
+
+
+def _place(meter: Meter, charge: Charge, windows: dict[Meter, int]) -> tuple[float, int, int | None]:
+    """The charge's time (epoch seconds), and start and width of its window.
+
+    A line item's window is its own charge period, and its time the period's start: all items of an hour end together,
+    so the end of one would close the hour to its neighbours.
+    """
+    if meter != "line_item":
+        time = charge.time.timestamp()
+        seconds = windows[meter]
+        return time, int(time // seconds) * seconds, seconds
+    time = charge.period_start.timestamp()
+    length = charge.period_end.timestamp() - time
+    if length > DAY:
+        return time, 0, None
+    seconds = HOUR if length <= HOUR else DAY
+    return time, int(time // seconds) * seconds, seconds
+
+
+def _count_aligned(aligned: dict[int, int], meter: Meter, time: float) -> None:
+    """Count the event under each bucket width at whose end it stands, to the second."""
+    if meter == "line_item":
+        return
+    second = round(time)
+    if abs(time - second) > 0.0011:  # bucket times stand on the second, or the millisecond before it
+        return
+    for step in STEPS:
+        if second % step:
+            break
+        aligned[step] = aligned.get(step, 0) + 1
+
+
+def _source_to_json(source: _Source) -> dict[str, Any]:
+    return {
+        "high_water": source.high_water,
+        "watermark": source.watermark,
+        "closed": [[*pace, boundary] for pace, boundary in source.closed.items()],
+        "open": [
+            [
+                *pace,
+                start,
+                [
+                    [list(leaf), sums.to_wire(), list(window.aligned[leaf].items())]
+                    for leaf, sums in window.leaves.items()
+                ],
+            ]
+            for pace, spans in source.open.items()
+            for start, window in spans.items()
+        ],
+        "seen": {
+            str(hour): b64encode(array("Q", sorted(keys)).tobytes()).decode() for hour, keys in source.seen.items()
+        },
+    }
+
+
+def _source_from_json(state: dict[str, Any]) -> _Source:
+    source = _Source(high_water=state["high_water"], watermark=dict(state["watermark"]))
+    source.closed = {(meter, seconds): boundary for meter, seconds, boundary in state["closed"]}
+    for meter, seconds, start, leaves in state["open"]:
+        window = source.open.setdefault((meter, seconds), {}).setdefault(start, _Open())
+        for values, sums, aligned in leaves:
+            window.leaves[tuple(values)] = Sums.from_wire(sums)
+            window.aligned[tuple(values)] = dict(aligned)
+    for hour, packed in state["seen"].items():
+        keys = array("Q")
+        keys.frombytes(b64decode(packed))
+        source.seen[int(hour)] = set(keys)
+    return source
