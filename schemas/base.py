@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, DefaultContext, getcontext
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -62,6 +62,12 @@ Tags = Annotated[
     dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(strict=True, max_length=256)]],
     Field(max_length=64),
 ]
+
+
+# Bills carry up to 18 decimals: with the default 28 digits a sum of a large bill would be rounded without a word.
+DIGITS = 60
+DefaultContext.prec = DIGITS  # of threads to come
+getcontext().prec = DIGITS  # of this one
 
 
 class Contract(BaseModel):

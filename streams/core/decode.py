@@ -75,11 +75,14 @@ class Envelope(Contract):
     time: UtcTime
 
 
-def decode(raw: RawRecord, bounds: Bounds) -> Decoded:
-    """Take a record apart: structured mode, single or an array, and binary mode (`ce_` headers)."""
+def decode(raw: RawRecord, bounds: Bounds, item: object = None) -> Decoded:
+    """Take a record apart: structured mode, single or an array, and binary mode (`ce_` headers).
+
+    `item` is the one event of the record when a reader has parsed it already.
+    """
     out = Decoded()
     try:
-        items, is_array = _items(raw, bounds)
+        items, is_array = ([item], False) if item is not None else _items(raw, bounds)
     except Rejected as rejected:
         out.dead_letters.append(dead_letter(raw, None, rejected.rejection, {}))
         return out

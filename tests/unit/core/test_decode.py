@@ -1,0 +1,120 @@
+"""Decoding: every example comes out as its file name says, and nothing that comes in can raise or leak."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.events import LineItem
+from schemas.records import Position, Reason
+from streams.core.decode import Bounds, RawRecord, decode
+from tests.support.examples import Example, invalid, valid
+
+BOUNDS = Bounds()
+
+
+def raw(value: bytes | None, received_at: datetime | None = None) -> RawRecord:
+    return RawRecord(value, (), Position("usage.token-calls", 1, 7), received_at)
+
+
+@pytest.mark.parametrize("example", valid(), ids=lambda e: e.name)
+def test_valid_examples_decode(example: Example) -> None:
+    decoded = decode(example.record(), BOUNDS)
+    assert not decoded.dead_letters
+    assert decoded.events
+
+
+@pytest.mark.parametrize("example", invalid(), ids=lambda e: e.name)
+def test_invalid_examples_are_dead_letters_with_the_reason_of_their_name(example: Example) -> None:
+    decoded = decode(example.record(), BOUNDS)
+    assert [letter.reason for letter in decoded.dead_letters] == [example.reason]
+    neighbours = len(json.loads(example.value)) - 1 if "in-an-array" in example.name else 0
+    assert len(decoded.events) == neighbours
+
+
+@pytest.mark.parametrize("example", invalid(), ids=lambda e: e.name)
+def test_dead_letters_hold_no_content(example: Example) -> None:
+    letter = decode(example.record(), BOUNDS).dead_letters[0]
+    text = f"{letter.field} {letter.problem}"
+    assert "prompt" not in text
+    assert "secret" not in text
+    assert "search" not in text
+
+
+def test_a_missing_record_value_is_a_dead_letter() -> None:
+    assert decode(raw(None), BOUNDS).dead_letters[0].reason is Reason.EMPTY
+
+
+def test_too_large_is_not_even_parsed() -> None:
+    letter = decode(raw(b"[" * 10_000_000), BOUNDS).dead_letters[0]
+    assert letter.reason is Reason.TOO_LARGE
+    assert letter.payload_bytes == 10_000_000
+
+
+def test_the_field_is_named() -> None:
+    bad = next(e for e in invalid() if e.name == "wrong_type--number-as-text")
+    letter = decode(bad.record(), BOUNDS).dead_letters[0]
+    assert letter.field == "data.input_tokens"
+    assert letter.event_id == "i-6"
+
+
+def test_an_array_gives_the_index_of_the_bad_one() -> None:
+    bad = next(e for e in invalid() if "one-bad" in e.name)
+    letter = decode(bad.record(offset=41), BOUNDS).dead_letters[0]
+    assert (letter.index, letter.offset, letter.field) == (1, 41, "data.provider")
+
+
+def test_a_time_far_ahead_of_the_arrival_is_refused() -> None:
+    example = next(e for e in valid() if e.name == "token-call")
+    arrived = datetime(2026, 11, 1, tzinfo=UTC)
+    assert decode(raw(example.value, arrived), BOUNDS).dead_letters[0].reason is Reason.TIME_OUT_OF_RANGE
+    assert not decode(raw(example.value, arrived + timedelta(days=1)), BOUNDS).dead_letters
+
+
+def test_money_of_a_bill_keeps_every_digit() -> None:
+    example = next(e for e in valid() if e.name == "line-item")
+    event = json.loads(example.value)
+    text = json.dumps(event).replace('"1.25"', "0.1000000000000000000000001", 1)
+    data = decode(raw(text.encode()), BOUNDS).events[0].data
+    assert isinstance(data, LineItem)
+    assert data.BilledCost == Decimal("0.1000000000000000000000001")
+
+
+def test_times_come_out_in_utc() -> None:
+    example = next(e for e in valid() if e.name == "token-call--zone-offset")
+    assert decode(example.record(), BOUNDS).events[0].time == datetime(2026, 11, 2, 9, tzinfo=UTC)
+
+
+@given(st.binary(max_size=400))
+def test_random_bytes_never_raise(value: bytes) -> None:
+    decoded = decode(raw(value), BOUNDS)
+    assert decoded.events or decoded.dead_letters
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = ["specversion", "id", "source", "type", "time", "data"]
+
+
+@given(st.data())
+def test_mutated_examples_never_raise(data: st.DataObject) -> None:
+    example = data.draw(st.sampled_from([e for e in valid() if not e.headers and e.name != "array-of-events"]))
+    event = json.loads(example.value)
+    field = data.draw(st.sampled_from(FIELDS + sorted(event["data"])))
+    target = event if field in FIELDS else event["data"]
+    target[field] = data.draw(JSON)
+    decoded = decode(raw(json.dumps(event).encode()), BOUNDS)
+    assert len(decoded.events) + len(decoded.dead_letters) == 1
+
+
+def test_the_same_bytes_give_the_same_dead_letter_id() -> None:
+    first, second = (decode(raw(b"nonsense"), BOUNDS).dead_letters[0] for _ in range(2))
+    assert first == second
