@@ -19,11 +19,15 @@ class TokenCall(Contract):
     """A model call, or a bucket of calls. Names follow OpenTelemetry GenAI without the `gen_ai.` prefix.
 
     `input_tokens` counts all input, cached included; `output_tokens` all output, reasoning included.
-    `principal` is an API key's id, a user or a service account: never the key itself.
+    `principal` is an API key's id, a user or a service account: never the key itself. `counts` holds what else is
+    billed, by genai-prices' unit names (`input_audio_tokens`, `output_image_tokens`, `web_searches`, `audio_seconds`):
+    its token counts are parts of `input_tokens` or `output_tokens`. `price_context` is what else a price depends on
+    (`speed`, `route`, `search_type`, `inference_geo`).
     """
 
     PARTS: ClassVar[dict[str, tuple[str, ...]]] = {
         "input_tokens": ("cache_read_input_tokens", "cache_creation_input_tokens"),
+        "cache_creation_input_tokens": ("cache_creation_1h_input_tokens",),
         "output_tokens": ("reasoning_output_tokens",),
     }
 
@@ -34,7 +38,10 @@ class TokenCall(Contract):
     output_tokens: Count = 0
     cache_read_input_tokens: Count = 0
     cache_creation_input_tokens: Count = 0
+    cache_creation_1h_input_tokens: Count = 0  # written to be kept for an hour, not the usual five minutes: dearer
     reasoning_output_tokens: Count = 0
+    counts: Annotated[dict[Name, Quantity], Field(max_length=64)] = Field(default_factory=dict)
+    price_context: Annotated[dict[Name, Name], Field(max_length=8)] = Field(default_factory=dict)
     service_tier: OptionalName = None
     batch: Annotated[bool, Field(strict=True)] = False
     requests: Annotated[int, Field(strict=True, ge=1, le=10**12)] = 1

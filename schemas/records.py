@@ -33,7 +33,10 @@ class PriceStatus(StrEnum):
 
 
 class Charge(Contract):
-    """One usage event (or one owner's part of it), priced and tagged. Money is in `currency`; None means not known, never zero."""
+    """One usage event (or one owner's part of it), priced and tagged.
+
+    Money is in `currency`; None means not known, never zero.
+    """
 
     source: str
     id: str

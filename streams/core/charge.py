@@ -47,9 +47,12 @@ class Charger:
         self._owners = owners
         self._bounds = bounds
 
-    def charge(self, raw: RawRecord) -> Charged:
-        """Charge every event of a record; what can't be charged is a dead letter and costs its neighbours nothing."""
-        decoded = decode(raw, self._bounds)
+    def charge(self, raw: RawRecord, item: object = None) -> Charged:
+        """Charge every event of a record; what can't be charged is a dead letter and costs its neighbours nothing.
+
+        `item` is the one event of the record when a reader has parsed it already.
+        """
+        decoded = decode(raw, self._bounds, item)
         charges: list[Charge] = []
         for event in decoded.events:
             try:
