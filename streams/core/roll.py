@@ -19,6 +19,7 @@ from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, 
 
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
+MAX_HOLES = 1000  # gaps that never fill (compaction, transaction markers) must not grow without bound
 FLOOD = "(too many)"  # the principal that the parts beyond `max_leaves` are summed under
 
 Leaf = tuple[str, ...]
@@ -50,6 +51,7 @@ class _Source:
     """What is known of one source partition."""
 
     high_water: int = -1  # the last source offset taken in: a redelivered record is at or below it
+    holes: list[tuple[int, int]] = field(default_factory=list)  # offsets below it that have not come (first, last)
     watermark: dict[Meter, float] = field(default_factory=dict)
     closed: dict[Pace, int] = field(default_factory=dict)  # windows that end at or before are closed
     open: dict[Pace, dict[int, _Open]] = field(default_factory=dict)
@@ -76,9 +78,8 @@ class Roller:
         """Take in one record; returns the windows that it closed, then their watermarks."""
         origin = Origin(record.topic, record.partition)
         source = self._sources.setdefault(origin, _Source())
-        if record.offset <= source.high_water:
+        if not _is_next(source, record.offset):
             return []  # redelivered: its sums are in already
-        source.high_water = record.offset
         newest: dict[Meter, float] = {}
         identity: tuple[str, str] | None = None
         fresh = True
@@ -100,16 +101,15 @@ class Roller:
                 out += self._close(origin, source, meter, time - self._rules.graces[meter])
         return out
 
-    def quiet(self, origin: Origin, meter: Meter, until: float | None) -> list[Tick | Watermark]:
-        """A source partition has fallen silent. Close its windows up to `until` (epoch seconds), or all when None.
+    def advance(self, origin: Origin, meter: Meter, until: float) -> list[Tick | Watermark]:
+        """Close the windows of a source partition that end at or before `until` (epoch seconds): the clock says so."""
+        return self._close(origin, self._sources.setdefault(origin, _Source()), meter, until)
 
-        Its last watermark says `idle`: others need not wait for it.
-        """
+    def quiet(self, origin: Origin, meter: Meter) -> list[Tick | Watermark]:
+        """A source partition has fallen silent: close all its windows and say that nobody need wait for it."""
         source = self._sources.setdefault(origin, _Source())
-        if until is None:
-            ends = [s + pace[1] for pace, spans in source.open.items() if pace[0] == meter for s in spans]
-            until = max(ends, default=0)
-        out = self._close(origin, source, meter, until)
+        ends = [start + pace[1] for pace, spans in source.open.items() if pace[0] == meter for start in spans]
+        out = self._close(origin, source, meter, max(ends, default=0))
         return out + [
             Watermark(meter, pace[1], origin, source.closed.get(pace, 0), idle=True) for pace in self._paces(meter)
         ]
@@ -120,7 +120,7 @@ class Roller:
             said
             for origin in sorted(self._sources, key=lambda o: (o.topic, o.partition))
             for meter in sorted(self._sources[origin].watermark)
-            for said in self.quiet(origin, meter, None)
+            for said in self.quiet(origin, meter)
         ]
 
     def watermark(self, origin: Origin, meter: Meter) -> float | None:
@@ -226,6 +226,25 @@ class Roller:
         self._sources = {Origin(topic, part): _source_from_json(source) for topic, part, source in state["sources"]}
 
 
+def _is_next(source: _Source, offset: int) -> bool:
+    """Whether a source offset has not been taken in yet, noting that it is now.
+
+    `price` may deliver a record after its followers when a send had to be repeated: the offsets that were jumped over
+    are remembered, so that such a record is neither lost nor counted twice.
+    """
+    if offset > source.high_water:
+        if source.high_water >= 0 and offset > source.high_water + 1:
+            source.holes = [*source.holes[1 - MAX_HOLES :], (source.high_water + 1, offset - 1)]
+        source.high_water = offset
+        return True
+    for index, (first, last) in enumerate(source.holes):
+        if first <= offset <= last:
+            rest = [(first, offset - 1), (offset + 1, last)]
+            source.holes[index : index + 1] = [hole for hole in rest if hole[0] <= hole[1]]
+            return True
+    return False
+
+
 def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[SeriesKey, Sums]]:
     """The cells of most dollars (then most at risk), dearest first; ties by name, so that a re-run cuts the same."""
     return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
@@ -283,6 +302,7 @@ def _count_aligned(aligned: dict[int, int], meter: Meter, time: float) -> None:
 def _source_to_json(source: _Source) -> dict[str, Any]:
     return {
         "high_water": source.high_water,
+        "holes": source.holes,
         "watermark": source.watermark,
         "closed": [[*pace, boundary] for pace, boundary in source.closed.items()],
         "open": [
@@ -305,6 +325,7 @@ def _source_to_json(source: _Source) -> dict[str, Any]:
 
 def _source_from_json(state: dict[str, Any]) -> _Source:
     source = _Source(high_water=state["high_water"], watermark=dict(state["watermark"]))
+    source.holes = [(first, last) for first, last in state["holes"]]
     source.closed = {(meter, seconds): boundary for meter, seconds, boundary in state["closed"]}
     for meter, seconds, start, leaves in state["open"]:
         window = source.open.setdefault((meter, seconds), {}).setdefault(start, _Open())
