@@ -47,6 +47,7 @@ class Kafka(Section):
     replication_factor: Annotated[int, Field(ge=1)] = 1
     session_timeout_seconds: Seconds = 30.0  # how long a dead worker's partitions stay silent
     rebalance_timeout_seconds: Seconds = 10.0  # the first join waits for it on some brokers
+    idempotent_producer: bool = True  # a retried send is written once; the embedded broker has none of it
     topic_prefix: str = ""  # several deployments on one cluster
 
 
@@ -67,9 +68,7 @@ class Limits(Section):
     """What an event may be at most."""
 
     max_record_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-    max_future_seconds: Annotated[float, Field(ge=0)] = (
-        86_400.0  # a wrong clock must not close windows early
-    )
+    max_future_seconds: Annotated[float, Field(ge=0)] = 86_400.0  # a wrong clock must not close windows early
     oldest_year: Annotated[int, Field(ge=1970)] = 2000
     latest_year: Annotated[int, Field(le=9000)] = 2080
 
@@ -91,10 +90,8 @@ class Roll(Section):
     token_call_grace_seconds: Annotated[float, Field(ge=0)] = 2.0  # how late an event may be and still be watched
     gpu_usage_grace_seconds: Annotated[float, Field(ge=0)] = 5.0
     line_item_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
-    idle_seconds: Seconds = 3.0  # a partition silent for so long no longer holds the windows of the others open
-    follow_clock_within_seconds: Annotated[float, Field(ge=0)] = (
-        300.0  # silent, near to now: windows still close
-    )
+    idle_seconds: Seconds = 10.0  # a partition silent for so long no longer holds the windows of the others open
+    follow_clock_within_seconds: Annotated[float, Field(ge=0)] = 300.0  # so near to now, windows close by the clock too
     dedup_seconds: Seconds = 3600.0  # duplicates within it are counted once in detection
     max_cells: Annotated[int, Field(ge=1)] = 24
     max_leaves: Annotated[int, Field(ge=1)] = 50_000  # distinct parts per window: a flood of new keys stays bounded

@@ -1,0 +1,57 @@
+"""Fixtures that every test may use, and the rule that nothing is skipped in CI."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from streams.io.embedded import EmbeddedBroker
+from tests.support.kafka import RealKafka
+from tests.support.require import in_ci, require
+
+pytest_plugins = ["tests.support.clickhouse"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and in_ci() and not hasattr(report, "wasxfail"):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and in_ci():
+        _fail(report)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that repeats its reason."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"nothing may be skipped in CI: {reason}"
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """The real Apache Kafka, shared by the session: use `settings_for(kafka)`, and restart it if you kill it."""
+    require(shutil.which("java"), "a Java 17 runtime (java), to run Apache Kafka")
+    node = RealKafka(tmp_path_factory.mktemp("kafka"))
+    node.format()
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    """The embedded broker, empty, for one test."""
+    with EmbeddedBroker() as node:
+        yield node

@@ -1,0 +1,264 @@
+"""The shared loop on a broker: a state sees each record once, whatever crashes or moves in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from schemas.topics import ALERTS, TICKS
+from streams.io.checkpoints import CheckpointError, Checkpoints, State
+from streams.io.kafka import group_name, make_consumer, make_producer, topic_name
+from streams.io.topics import create_topics
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.stages.consuming import ConsumingService
+from streams.stages.sending import Send
+from tests.support.kafka import settings_for
+
+LIMIT_SECONDS = 60.0
+
+
+class Crash(Exception):
+    """A bug in a stage, for tests."""
+
+
+class Summing(ConsumingService[dict[str, int]]):
+    """Sums the numbers of each partition; sends the running sum of each record, keyed by its position."""
+
+    stage = "sum"
+
+    def __init__(self, settings: Settings, checkpoints: Checkpoints, *, crash_on: int | None = None) -> None:
+        super().__init__(
+            settings,
+            Metrics(),
+            topics=[topic_name(settings, TICKS)],
+            make_consumer=lambda: make_consumer(settings, group=group_name(settings, "sum"), client_id="sum"),
+            make_producer=lambda: make_producer(settings, client_id="sum"),
+            checkpoints=checkpoints,
+            clock=lambda: datetime.now(UTC),
+        )
+        self._crash_on = crash_on
+        self.idled = 0
+
+    def open(self, tp: TopicPartition, checkpoint: State | None) -> dict[str, int]:
+        return dict(checkpoint) if checkpoint else {"sum": 0, "seen": 0, "partition": tp.partition}
+
+    def process(self, state: dict[str, int], records: Sequence[ConsumerRecord]) -> Sequence[Send]:
+        sends = []
+        for record in records:
+            number = int(record.value)
+            if number == self._crash_on:
+                raise Crash
+            state["sum"] += number
+            state["seen"] += 1
+            key = f"{record.partition}:{record.offset}".encode()
+            sends.append(Send(topic_name(self.settings, ALERTS), key, str(state["sum"]).encode(), partition=0))
+        return sends
+
+    def snapshot(self, state: dict[str, int]) -> State:
+        return dict(state)
+
+    def idle(self, state: dict[str, int], now: datetime) -> Sequence[Send]:
+        self.idled += 1
+        return ()
+
+
+def made(broker: Any, **stages: Any) -> Settings:
+    settings = settings_for(broker, stages={"checkpoint_seconds": 0.2, "max_records_per_poll": 20, **stages})
+    asyncio.run(create_topics(settings))
+    return settings
+
+
+@pytest.fixture(params=["broker", "kafka"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    return made(request.getfixturevalue(request.param))
+
+
+async def publish(settings: Settings, numbers: Sequence[int]) -> None:
+    producer = make_producer(settings, client_id="test")
+    await producer.start()
+    try:
+        for number in numbers:
+            await producer.send(topic_name(settings, TICKS), str(number).encode(), partition=number % 4)
+    finally:
+        await producer.stop()
+
+
+async def sent(settings: Settings) -> dict[str, set[int]]:
+    """The sums that were sent for each position: one value each, if repeats are identical."""
+    consumer = make_consumer(settings, group=group_name(settings, "look"), client_id="look")
+    await consumer.start()
+    found: dict[str, set[int]] = {}
+    try:
+        tp = TopicPartition(topic_name(settings, ALERTS), 0)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    found.setdefault(record.key.decode(), set()).add(int(record.value))
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def seen(*services: Summing) -> int:
+    return sum(state["seen"] for service in services for state in service.states())
+
+
+def expected(numbers: range) -> dict[str, set[int]]:
+    """Every number's position and the running sum there, reckoned by hand."""
+    sums: dict[int, list[int]] = {}
+    for number in numbers:
+        row = sums.setdefault(number % 4, [])
+        row.append(number + (row[-1] if row else 0))
+    return {f"{p}:{offset}": {value} for p, row in sums.items() for offset, value in enumerate(row)}
+
+
+def test_a_restart_goes_on_where_it_stopped(settings: Settings, tmp_path: Path) -> None:
+    async def run() -> None:
+        store = Checkpoints(tmp_path)
+        async with Summing(settings, store) as first:
+            await publish(settings, range(100))
+            await until(lambda: seen(first) == 100)
+        async with Summing(settings, store) as second:
+            await until(lambda: seen(second) == 100)
+            await publish(settings, range(100, 200))
+            await until(lambda: seen(second) == 200)
+            assert second.progress().lag == 0
+            await until(lambda: second.idled > 4)
+        assert await sent(settings) == expected(range(200))
+
+    asyncio.run(run())
+
+
+def test_a_crash_repeats_identical_outputs_and_loses_none(settings: Settings, tmp_path: Path) -> None:
+    async def run() -> None:
+        store = Checkpoints(tmp_path)
+        await publish(settings, range(400))
+        for crash_on in (60, 200, 321):
+            crashing = Summing(settings, store, crash_on=crash_on)
+            async with crashing:
+                await until(lambda service=crashing: service.crashed)  # type: ignore[misc]
+            assert isinstance(crashing.crash_reason, Crash)
+        async with Summing(settings, store) as last:
+            await until(lambda: seen(last) == 400)
+        assert await sent(settings) == expected(range(400))
+
+    asyncio.run(run())
+
+
+def test_a_full_disk_stops_no_work_and_commits_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        store = Checkpoints(tmp_path)
+
+        def full(*_: Any, **__: Any) -> None:
+            raise CheckpointError("no space")
+
+        monkeypatch.setattr(store, "save", full)
+        async with Summing(settings, store) as service:
+            await publish(settings, range(40))
+            await until(lambda: seen(service) == 40)
+            await service.checkpoint()
+        monkeypatch.undo()
+        async with Summing(settings, store) as again:
+            await until(lambda: seen(again) == 40)
+        assert await sent(settings) == expected(range(40))
+
+    asyncio.run(run())
+
+
+def test_partitions_move_between_workers_with_their_state(kafka: Any, tmp_path: Path) -> None:
+    settings = made(kafka)
+
+    async def run() -> None:
+        store = Checkpoints(tmp_path)
+        async with Summing(settings, store) as first:
+            await publish(settings, range(100))
+            await until(lambda: seen(first) == 100)
+            async with Summing(settings, store) as second:
+                await until(lambda: len(first.states()) == len(second.states()) == 2)
+                await publish(settings, range(100, 300))
+                await until(lambda: seen(first, second) == 300)
+            await until(lambda: len(first.states()) == 4)
+            await publish(settings, range(300, 400))
+            await until(lambda: seen(first) == 400)
+        assert await sent(settings) == expected(range(400))
+
+    asyncio.run(run())
+
+
+def test_the_broker_away_delays_and_loses_nothing(kafka: Any, tmp_path: Path) -> None:
+    settings = made(kafka)
+
+    async def run() -> None:
+        async with Summing(settings, Checkpoints(tmp_path)) as service:
+            await publish(settings, range(50))
+            await until(lambda: seen(service) == 50)
+            await asyncio.to_thread(kafka.kill)
+            try:
+                await service.checkpoint()
+            finally:
+                await asyncio.to_thread(kafka.start)
+            await publish(settings, range(50, 100))
+            await until(lambda: seen(service) == 100)
+        assert await sent(settings) == expected(range(100))
+
+    asyncio.run(run())
+
+
+def test_a_topic_made_anew_is_refused(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker)
+
+    async def run() -> None:
+        store = Checkpoints(tmp_path)
+        store.save("sum", topic_name(settings, TICKS), 2, offset=7, state={"sum": 1, "seen": 1, "partition": 2})
+        service = Summing(settings, store)
+        async with service:
+            await until(lambda: service.crashed)
+        assert "offset 7 and the log ends at 0" in str(service.crash_reason)
+
+    asyncio.run(run())
+
+
+def test_it_waits_for_a_broker_that_is_not_there_yet(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker)
+    refusals = 2
+
+    def make() -> AIOKafkaConsumer:
+        nonlocal refusals
+        refusals -= 1
+        consumer = make_consumer(settings, group=group_name(settings, "sum"), client_id="sum")
+        if refusals >= 0:
+            consumer.start = refuse
+        return consumer
+
+    async def refuse() -> None:
+        raise KafkaConnectionError
+
+    async def run() -> None:
+        service = Summing(settings, Checkpoints(tmp_path))
+        service._make_consumer = make
+        await publish(settings, range(8))
+        async with service:
+            await until(lambda: seen(service) == 8)
+        assert json.dumps(refusals) == "-1"
+
+    asyncio.run(run())
