@@ -1,0 +1,131 @@
+"""What a replay leaves in its folder: charges, findings, alerts, dead letters, and a summary.
+
+The same input gives the same bytes, the summary's `wall_seconds` and `events_per_second` apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from replay.run import Replay
+from schemas.base import Contract, plain_decimal
+from schemas.records import Charge, DeadLetter
+
+ROWS_PER_GROUP = 50_000
+MONEY = pa.decimal128(38, 18)
+_ARROW: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    Decimal: MONEY,
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+def _arrow_type(name: str, annotation: Any) -> pa.DataType:
+    if name == "unit_prices":
+        return pa.map_(pa.string(), MONEY)
+    if name == "tags":
+        return pa.map_(pa.string(), pa.string())
+    if annotation in _ARROW:
+        return _ARROW[annotation]
+    for part in get_args(annotation):
+        if part in _ARROW:
+            return _ARROW[part]
+        for inner in get_args(part):
+            if inner in _ARROW:
+                return _ARROW[inner]
+    return pa.string()  # enumerations and literals
+
+
+CHARGES = pa.schema([(name, _arrow_type(name, field.annotation)) for name, field in Charge.model_fields.items()])
+"""The columns of `charges.parquet`: those of `schemas.records.Charge`, money as decimals of 18 places."""
+
+
+class Folder:
+    """Writes the outputs of one replay into a folder, made when it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._charges = pq.ParquetWriter(path / "charges.parquet", CHARGES, compression="zstd")
+        self._rows: list[Charge] = []
+        self._dead_letters = (path / "dead_letters.ndjson").open("w", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._charges.close()
+        self._dead_letters.close()
+
+    def add(self, charges: Iterable[Charge], dead_letters: Iterable[DeadLetter]) -> None:
+        """Write what came of one row."""
+        self._rows += charges
+        if len(self._rows) >= ROWS_PER_GROUP:
+            self._flush()
+        for letter in dead_letters:
+            self._dead_letters.write(letter.model_dump_json() + "\n")
+
+    def finish(self, replay: Replay, wall_seconds: float) -> dict[str, object]:
+        """Write findings, alerts and the summary, which is returned."""
+        findings = sorted(replay.findings.values(), key=lambda f: (f.detected_at, f.finding_id))
+        alerts = sorted(replay.alerts.values(), key=lambda a: (a.detected_at, a.alert_id))
+        _write_lines(self.path / "findings.ndjson", findings)
+        _write_lines(self.path / "alerts.ndjson", alerts)
+        totals = replay.totals
+        summary: dict[str, object] = {
+            "events_read": totals.events_read,
+            "charged": totals.charged,
+            "duplicates": totals.duplicates,
+            "dead_lettered": totals.dead_lettered,
+            "late": replay.late,
+            "unpriced": totals.unpriced,
+            "findings": len(findings),
+            "alerts": len(alerts),
+            "effective_cost": {
+                currency: plain_decimal(amount) for currency, amount in sorted(totals.effective_cost.items())
+            },
+            "first_event_time": _iso(totals.first_event_time),
+            "last_event_time": _iso(totals.last_event_time),
+            "wall_seconds": round(wall_seconds, 3),
+            "events_per_second": round(totals.events_read / wall_seconds, 1) if wall_seconds else None,
+        }
+        (self.path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        return summary
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        columns = [_column(name, [getattr(charge, name) for charge in self._rows]) for name in CHARGES.names]
+        self._charges.write_batch(pa.RecordBatch.from_arrays(columns, schema=CHARGES))
+        self._rows.clear()
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    kind = CHARGES.field(name).type
+    if pa.types.is_map(kind):
+        return pa.array([list(value.items()) for value in values], type=kind)
+    return pa.array(values, type=kind)
+
+
+def _write_lines(path: Path, records: Iterable[Contract]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(record.model_dump_json() + "\n" for record in records)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat().replace("+00:00", "Z") if time else None

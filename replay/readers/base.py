@@ -1,0 +1,74 @@
+"""What every reader gives, and how files are opened: plain, gzip, zstd, or `-` for standard input."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+
+class ReaderError(ValueError):
+    """A file can't be replayed. The message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a history: `raw` as it stood (NDJSON), or an `event` that the reader made of it.
+
+    `time` (epoch seconds) orders the rows of several files; None leaves the row where it is.
+    """
+
+    row: int
+    raw: bytes | None = None
+    event: dict[str, object] | None = None
+    time: float | None = None
+
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed where its first bytes say so. Raises ReaderError when it can't be opened."""
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+            file.seek(0)
+            if magic.startswith(GZIP):
+                with gzip.open(file) as plain:
+                    yield cast("BinaryIO", plain)
+            elif magic == ZSTD:
+                with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as plain:
+                    yield cast("BinaryIO", io.BufferedReader(_Readable(plain), 1 << 20))
+            else:
+                yield file
+    except FileNotFoundError:
+        raise ReaderError(f"{path}: does not exist") from None
+    except (OSError, EOFError) as error:
+        raise ReaderError(f"{path}: can't be read ({error})") from None
+
+
+class _Readable(io.RawIOBase):
+    """Gives Arrow's stream the few methods that a buffered reader needs."""
+
+    def __init__(self, stream: pa.CompressedInputStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        chunk: bytes = self._stream.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
