@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator, Iterator
 
 import pytest
 
 from streams.io.embedded import EmbeddedBroker
-from tests.support.kafka import RealKafka
+from tests.support.kafka import RealKafka, java_release
 from tests.support.require import in_ci, require
 
 pytest_plugins = ["tests.support.clickhouse"]
@@ -40,7 +39,7 @@ def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
     """The real Apache Kafka, shared by the session: use `settings_for(kafka)`, and restart it if you kill it."""
-    require(shutil.which("java"), "a Java 17 runtime (java), to run Apache Kafka")
+    require(java_release() >= 17, "Java 17 or newer (java), to run Apache Kafka")
     node = RealKafka(tmp_path_factory.mktemp("kafka"))
     node.format()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import uuid
@@ -41,6 +42,15 @@ def settings_for(broker: Broker, **sections: Any) -> Settings:
     settings = Settings(**sections)
     prefixed = settings.kafka.model_copy(update={"topic_prefix": f"t{uuid.uuid4().hex[:8]}."})
     return settings.model_copy(update={"kafka": broker.configure(prefixed)})
+
+
+def java_release() -> int:
+    """The major release of the `java` on the path; 0 without one."""
+    if not (java := shutil.which("java")):
+        return 0
+    done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    found = re.search(r'version "(\d+)', done.stderr)
+    return int(found[1]) if found else 0
 
 
 def resolve_jars() -> Path:

@@ -1,0 +1,6 @@
+SELECT detected_at AS time, kind, severity, arrayStringConcat(mapValues(series), ', ') AS watched, explanation,
+       toFloat64(excess_usd) AS excess_usd, toFloat64(projected_usd_24h) AS projected_usd_24h
+FROM findings_current
+WHERE status != 'closed'
+ORDER BY excess_usd DESC
+LIMIT 100
