@@ -33,9 +33,9 @@ _ARROW: dict[Any, pa.DataType] = {
 
 
 def _arrow_type(name: str, annotation: Any) -> pa.DataType:
-    if name == "unit_prices":
+    if name in {"unit_prices", "counts"}:
         return pa.map_(pa.string(), MONEY)
-    if name == "tags":
+    if name in {"tags", "price_context"}:
         return pa.map_(pa.string(), pa.string())
     if annotation in _ARROW:
         return _ARROW[annotation]

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal, DefaultContext, getcontext
+from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, getcontext
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+# Bills carry up to 18 decimals: with the default 28 digits a sum of a large bill would be rounded without a word.
+DIGITS = 60
+DefaultContext.prec = DIGITS  # of threads to come
+getcontext().prec = DIGITS  # of this one
+
+SCALE = 18
+SMALLEST = Decimal(1).scaleb(-SCALE)
+MOST = Decimal(10) ** 18  # beyond any bill, within Decimal(38, 18) even as a sum
 
 
 def _number(value: Any) -> Any:
@@ -36,19 +45,35 @@ def plain_decimal(value: Decimal) -> str:
     return format(value, "f")
 
 
+def _within_scale(value: Decimal) -> Decimal:
+    """Round what is finer than `SCALE` half to even, at the door, so that every sum after it is exact."""
+    if value.is_finite() and value != value.quantize(SMALLEST):
+        return value.quantize(SMALLEST, ROUND_HALF_EVEN)
+    return value
+
+
 UtcTime = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
 """A moment, given with its zone in RFC 3339, kept in UTC."""
 
-Amount = Annotated[Decimal, Field(allow_inf_nan=False), PlainSerializer(plain_decimal, when_used="json")]
-"""Money or a price. Exact; JSON carries it as text, and a JSON number is accepted too."""
+Amount = Annotated[
+    Decimal,
+    Field(allow_inf_nan=False, gt=-MOST, lt=MOST),
+    AfterValidator(_within_scale),
+    PlainSerializer(plain_decimal, when_used="json"),
+]
+"""Money or a price. Exact to 18 decimals; JSON carries it as text, and a JSON number is accepted too."""
+
+Money = Annotated[Decimal, Field(allow_inf_nan=False), PlainSerializer(plain_decimal, when_used="json")]
+"""An amount of ours, made of amounts that were checked at the door."""
 
 Quantity = Annotated[
     Decimal,
     BeforeValidator(_number),
-    Field(ge=0, allow_inf_nan=False),
+    Field(ge=0, le=10**15, allow_inf_nan=False),
+    AfterValidator(_within_scale),
     PlainSerializer(plain_decimal, when_used="json"),
 ]
-"""How much was used: a JSON number, finite, not negative."""
+"""How much was used: a JSON number, finite, not negative, and bounded as counts are."""
 
 Count = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 """A count of tokens or requests. The bound stops one absurd event from swallowing a budget."""
@@ -62,12 +87,6 @@ Tags = Annotated[
     dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(strict=True, max_length=256)]],
     Field(max_length=64),
 ]
-
-
-# Bills carry up to 18 decimals: with the default 28 digits a sum of a large bill would be rounded without a word.
-DIGITS = 60
-DefaultContext.prec = DIGITS  # of threads to come
-getcontext().prec = DIGITS  # of this one
 
 
 class Contract(BaseModel):

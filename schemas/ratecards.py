@@ -70,7 +70,7 @@ class Amortisation(Contract):
     operating_per_hour: Price = Decimal(0)  # power, cooling, space, people: for the whole machine
 
     def per_gpu_hour(self) -> Decimal:
-        """Per GPU and hour, to 12 decimals. A year has 8,766 hours."""
+        """Per GPU and hour, to 18 decimals. A year has 8,766 hours."""
         hourly = self.capital / (self.years * 8766) + self.operating_per_hour
         return round(hourly / self.gpus, 12)
 

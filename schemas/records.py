@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from schemas.base import Amount, Contract, Count, UtcTime
+from schemas.base import Contract, Count, Money, UtcTime
 from schemas.events import EventType
 
 
@@ -70,20 +70,23 @@ class Charge(Contract):
     output_tokens: Count = 0
     cache_read_input_tokens: Count = 0
     cache_creation_input_tokens: Count = 0
+    cache_creation_1h_input_tokens: Count = 0
     reasoning_output_tokens: Count = 0
-    gpu_minutes: Amount | None = None
+    counts: dict[str, Money] = Field(default_factory=dict)  # what else was billed, by genai-prices' unit names
+    price_context: dict[str, str] = Field(default_factory=dict)  # what else the price depended on
+    gpu_minutes: Money | None = None
     utilization: float | None = None
-    quantity: Amount | None = None
+    quantity: Money | None = None
     unit: str = ""
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
-    list_cost: Amount | None = None
-    contracted_cost: Amount | None = None
-    effective_cost: Amount | None = None
-    billed_cost: Amount | None = None
-    effective_cost_usd: Amount | None = None  # what windows and budgets sum; None where no dated rate converts it
-    estimated_cost: Amount | None = None  # spend at risk of an unpriced charge, in USD
-    unit_prices: dict[str, Amount] = Field(default_factory=dict)
+    list_cost: Money | None = None
+    contracted_cost: Money | None = None
+    effective_cost: Money | None = None
+    billed_cost: Money | None = None
+    effective_cost_usd: Money | None = None  # what windows and budgets sum; None where no dated rate converts it
+    estimated_cost: Money | None = None  # spend at risk of an unpriced charge, in USD
+    unit_prices: dict[str, Money] = Field(default_factory=dict)
     price_source: str = ""
     price_version: str = ""
     price_status: PriceStatus
@@ -128,6 +131,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     PART_EXCEEDS_WHOLE = "part_exceeds_whole"
     BAD_PERIOD = "bad_period"
+    BAD_USAGE = "bad_usage"  # a provider's usage body of a shape that is not known
     BAD_TIME = "bad_time"
     TIME_OUT_OF_RANGE = "time_out_of_range"
     INTERNAL_ERROR = "internal_error"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from schemas.base import Contract
 from schemas.events import UsageEvent
 from schemas.records import ChargeRecord, DeadLetter
-from schemas.watch import Alert, Finding, Mark, Tick, Watermark
+from schemas.watch import Alert, Finding, Mark, Ticks, Watermark
 
 DAY_MS = 86_400_000
 
@@ -71,13 +71,14 @@ CHARGES = Topic(
 )
 TICKS = Topic(
     name="spend.ticks",
-    purpose="Closed windows per series and source partition (upserts), and the watermarks behind them.",
-    key="the series",
+    purpose="Closed windows by series and source partition (upserts), and the watermarks behind them.",
+    key="none: a series lives in the partition that its name hashes to",
     partitions=4,
     retention_ms=2 * DAY_MS,
     producers=("roll",),
     consumers=("detect",),
-    values=(Tick, Watermark),
+    values=(Ticks, Watermark),
+    max_message_bytes=16 * 1_048_576,  # a window of a busy partition holds thousands of series
 )
 FINDINGS = Topic(
     name="spend.findings",

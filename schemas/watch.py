@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Amount, Contract, UtcTime
+from schemas.base import Contract, Money, UtcTime
 from schemas.records import Meter
 
 DIMENSIONS = (
@@ -18,48 +17,53 @@ DIMENSIONS = (
 """What a series may be named by. A series is a {dimension: value}; the empty one is everything."""
 
 
-class Sums(Contract):
-    """What one window of one series adds up to. Costs are effective costs in USD."""
+SUMS = (
+    "usd", "output_usd", "cache_read_usd", "gpu_minutes", "idle_usd", "metered_usd", "unallocated_usd", "at_risk_usd",
+    "events", "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "unpriced_events",
+)  # fmt: skip
+"""The order of sums on the wire: a window of a busy deployment has thousands of them, and names would outweigh them."""
 
-    usd: Amount = Decimal(0)
-    events: int = 0
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    gpu_minutes: Amount = Decimal(0)
-    idle_usd: Amount = Decimal(0)  # of GPUs paid for and unused
-    metered_usd: Amount = Decimal(0)  # of GPUs with utilization
-    unallocated_usd: Amount = Decimal(0)
-    unpriced_events: int = 0
-    at_risk_usd: Amount = Decimal(0)
+# What the names mean: `usd` effective cost, of which `output_usd` for answers and `cache_read_usd` for cached input;
+# `idle_usd` of GPUs paid for and unused, `metered_usd` of GPUs whose utilization is known; `at_risk_usd` the estimated
+# cost of events without a price.
+WireSums = Annotated[list[int | str], Field(min_length=len(SUMS), max_length=len(SUMS))]
+"""Sums by position: counts as numbers, money as decimal text, 0 where there is none."""
 
 
-class Cell(Contract):
-    """A part of a series' window: everything in it that shares these dimensions."""
+class Part(Contract):
+    """A finest part of a window: everything in it that shares these dimensions."""
 
     series: dict[str, str]
-    sums: Sums
+    sums: WireSums
 
 
-class Tick(Contract):
-    """A closed window of one series as one source partition saw it. An upsert, so repeating it is harmless.
+class SeriesTick(Contract):
+    """One series of a window. `parts` are its dearest parts, by their place in `Ticks.parts`, at most `roll.max_cells`.
 
-    `cells` are the window's finest parts, dearest first, at most `roll.max_cells`; what was cut is in `sums` alone.
-    `aligned` counts the events that stand exactly at the end of a 60, 300, 3600, 86400 seconds bucket: from it the
-    pace of a source that reports buckets is learnt.
+    What was cut is in `sums` alone. `aligned` counts the events that stand exactly at the end of a bucket of so many
+    seconds: from it the pace of a source that reports buckets is learnt.
     """
 
-    type: Literal["tick"] = "tick"
-    meter: Meter
     series: dict[str, str]
+    sums: WireSums
+    parts: list[int]
+    aligned: dict[str, int] = Field(default_factory=dict)
+
+
+class Ticks(Contract):
+    """A closed window as one source partition saw it: those of its series that live in this partition of the topic.
+
+    An upsert of (series, window, source partition), so repeating it is harmless.
+    """
+
+    type: Literal["ticks"] = "ticks"
+    meter: Meter
     window_start: UtcTime
     window_seconds: int
     topic: str
     partition: int
-    sums: Sums
-    cells: list[Cell] = Field(default_factory=list)
-    aligned: dict[int, int] = Field(default_factory=dict)
+    parts: list[Part]
+    ticks: list[SeriesTick]
 
 
 class Watermark(Contract):
@@ -99,17 +103,17 @@ class Driver(Contract):
     """A part of the series that explains the excess. `share` is its part of the excess, 0 to 1."""
 
     series: dict[str, str]
-    excess_usd: Amount
+    excess_usd: Money
     share: float
 
 
 class Decomposition(Contract):
     """Price, volume and mix of the excess. The four sum to `excess_usd` exactly. USD."""
 
-    volume: Amount  # more (or fewer) requests or GPU-minutes
-    tokens_per_request: Amount  # longer prompts or answers
-    unit_price: Amount  # dearer tokens: cache misses, tiers, prices
-    mix: Amount  # other models
+    volume: Money  # more (or fewer) requests or GPU-minutes
+    tokens_per_request: Money  # longer prompts or answers
+    unit_price: Money  # dearer tokens: cache misses, tiers, prices
+    mix: Money  # other models
 
 
 class Finding(Contract):
@@ -130,10 +134,10 @@ class Finding(Contract):
     detected_at: UtcTime  # when it could first be known: the end of the deciding window
     last_seen_at: UtcTime
     closed_at: UtcTime | None = None
-    expected_usd_per_hour: Amount
-    observed_usd_per_hour: Amount
-    excess_usd: Amount  # observed less expected since opened_at; negative for a drop
-    projected_usd_24h: Amount  # the excess of the next 24 hours if nothing changes
+    expected_usd_per_hour: Money
+    observed_usd_per_hour: Money
+    excess_usd: Money  # observed less expected since opened_at; negative for a drop
+    projected_usd_24h: Money  # the excess of the next 24 hours if nothing changes
     score: float
     severity: Severity
     drivers: list[Driver] = Field(default_factory=list)
@@ -170,10 +174,10 @@ class Alert(Contract):
     severity: Severity
     title: str
     explanation: str
-    excess_usd: Amount
-    expected_usd_per_hour: Amount
-    observed_usd_per_hour: Amount
-    projected_usd_24h: Amount
+    excess_usd: Money
+    expected_usd_per_hour: Money
+    observed_usd_per_hour: Money
+    projected_usd_24h: Money
     drivers: list[Driver] = Field(default_factory=list)
     decomposition: Decomposition | None = None
     cause: str = ""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from schemas.records import Meter
+from streams.core.alert import AlertRules
 from streams.core.charge import Charger
 from streams.core.decode import Bounds
+from streams.core.detect.watch import WatchRules
 from streams.core.roll import RollRules
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
@@ -46,4 +49,31 @@ def roll_rules(settings: Settings) -> RollRules:
         dedup_seconds=roll.dedup_seconds,
         max_cells=roll.max_cells,
         max_leaves=roll.max_leaves,
+    )
+
+
+def alert_rules(settings: Settings) -> AlertRules:
+    """What pages and how loudly."""
+    alerts = settings.alerts
+    return AlertRules(
+        min_excess_usd=Decimal(str(alerts.min_excess_usd)),
+        page_ahead=timedelta(seconds=alerts.page_ahead_seconds),
+        early_share=Decimal(str(alerts.early_share)),
+        warning_usd=Decimal(str(alerts.warning_excess_usd)),
+        critical_usd=Decimal(str(alerts.critical_excess_usd)),
+        warning_usd_per_day=Decimal(str(alerts.warning_usd_per_day)),
+        critical_usd_per_day=Decimal(str(alerts.critical_usd_per_day)),
+        reopen=timedelta(seconds=alerts.reopen_seconds),
+    )
+
+
+def watch_rules(settings: Settings) -> WatchRules:
+    """What counts as unusual."""
+    detect, alerts = settings.detect, settings.alerts
+    return WatchRules(
+        warmup_windows=detect.warmup_windows,
+        expire_seconds=detect.expire_seconds,
+        max_series=detect.max_series,
+        min_excess_usd=alerts.min_excess_usd,
+        critical_usd=alerts.critical_excess_usd,
     )

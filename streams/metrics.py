@@ -20,7 +20,7 @@ class Metrics:
         self.records = Counter("spendstream_records_total", "Kafka records read", ["stage", "topic"], registry=r)
         self.events = Counter(
             "spendstream_events_total", "Usage events by outcome", ["outcome"], registry=r
-        )  # charged, dead_lettered, landed, duplicate, late
+        )  # charged, dead_lettered, landed, duplicate, unstorable, late
         self.dollars = Counter(
             "spendstream_priced_usd_total", "Effective cost of charges, in USD (corrections not deducted)",
             ["meter", "price_status"], registry=r,

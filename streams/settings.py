@@ -166,6 +166,13 @@ class Alerts(Section):
     """What pages and where to."""
 
     min_excess_usd: Annotated[float, Field(ge=0)] = 5.0  # smaller incidents are recorded, not paged
+    page_ahead_seconds: Annotated[float, Field(ge=0)] = 3600.0  # page now what at its pace reaches it within; 0: never
+    early_share: Annotated[float, Field(ge=0, le=1)] = 0.02  # of the minimum that must be spent to page ahead of it
+    warning_excess_usd: Annotated[float, Field(ge=0)] = 20.0  # severity by dollars so far ...
+    critical_excess_usd: Annotated[float, Field(ge=0)] = 200.0
+    warning_usd_per_day: Annotated[float, Field(ge=0)] = 200.0  # ... or by those of the next 24 hours
+    critical_usd_per_day: Annotated[float, Field(ge=0)] = 2_000.0
+    reopen_seconds: Annotated[float, Field(ge=0)] = 900.0  # the same trouble again so soon is the same alert
     hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long to wait for a slow partition before grouping
     log: bool = True
     receivers: tuple[Receiver, ...] = ()

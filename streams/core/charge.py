@@ -80,7 +80,7 @@ class Charger:
                 for part, amount in zip(parts, split(whole, shares), strict=True):
                     part[name] = amount
         # The first part carries the usage, so that sums of requests and tokens count the event once.
-        rest = common | {name: type(common[name])(0) for name in _USAGE if common.get(name) is not None}
+        rest = common | {name: type(common[name])() for name in _USAGE if common.get(name) is not None}
         return [
             Charge.model_construct(
                 **(rest if index else common), **part, **_owned(share.owner), part=index, parts=len(shares)
@@ -92,7 +92,7 @@ class Charger:
 _COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
 _USAGE = (
     "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-    "reasoning_output_tokens", "gpu_minutes", "quantity",
+    "cache_creation_1h_input_tokens", "reasoning_output_tokens", "counts", "gpu_minutes", "quantity",
 )  # fmt: skip
 
 
@@ -152,7 +152,10 @@ def _token_call(data: TokenCall, time: datetime) -> dict[str, Any]:
         "output_tokens": data.output_tokens,
         "cache_read_input_tokens": data.cache_read_input_tokens,
         "cache_creation_input_tokens": data.cache_creation_input_tokens,
+        "cache_creation_1h_input_tokens": data.cache_creation_1h_input_tokens,
         "reasoning_output_tokens": data.reasoning_output_tokens,
+        "counts": data.counts,
+        "price_context": data.price_context,
         "quantity": Decimal(data.input_tokens + data.output_tokens),
         "unit": "Tokens",
         "tags": data.tags,

@@ -15,8 +15,9 @@ import orjson
 from pydantic import Field, ValidationError
 
 from schemas.base import Contract, UtcTime
-from schemas.events import DATA_BY_TYPE, EventType, UsageEvent
+from schemas.events import DATA_BY_TYPE, EventType, TokenCall, UsageEvent
 from schemas.records import DeadLetter, Position, Reason
+from streams.core.price.usage_bodies import UsageBodyError, with_counts
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -86,11 +87,11 @@ def decode(raw: RawRecord, bounds: Bounds, item: object = None) -> Decoded:
     except Rejected as rejected:
         out.dead_letters.append(dead_letter(raw, None, rejected.rejection, {}))
         return out
-    for index, item in enumerate(items):
+    for index, one in enumerate(items):
         try:
-            out.events.append(_event(item, raw.received_at, bounds))
+            out.events.append(_event(one, raw.received_at, bounds))
         except Rejected as rejected:
-            out.dead_letters.append(dead_letter(raw, index if is_array else None, rejected.rejection, item))
+            out.dead_letters.append(dead_letter(raw, index if is_array else None, rejected.rejection, one))
     return out
 
 
@@ -167,10 +168,16 @@ def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageE
     _check_time(envelope.time, received_at, bounds)
     if "data" not in item:
         raise Rejected(Reason.MISSING_FIELD, "data", "Field required")
+    content = item["data"]
     try:
-        data = model.model_validate(item["data"])
+        if model is TokenCall and isinstance(content, dict):
+            content = with_counts(content)
+        data = model.model_validate(content)
     except ValidationError as error:
         raise _rejected(error, "data") from None
+    except UsageBodyError as error:
+        name, _, problem = str(error).partition(": ")
+        raise Rejected(Reason.BAD_USAGE, f"data.{name}", problem) from None
     return UsageEvent.model_construct(
         source=envelope.source,
         id=envelope.id,

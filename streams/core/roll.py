@@ -64,6 +64,7 @@ class Roller:
     def __init__(self, rules: RollRules) -> None:
         self._rules = rules
         self._sources: dict[Origin, _Source] = {}
+        self._known: dict[Leaf, tuple[SeriesKey, tuple[SeriesKey, ...]]] = {}
         self.late = 0
         self.duplicates = 0
 
@@ -190,22 +191,33 @@ class Roller:
     def _ticks(self, origin: Origin, pace: Pace, start: int, window: _Open) -> list[Tick]:
         by_series: dict[SeriesKey, Window] = {}
         for leaf, sums in window.leaves.items():
-            key = _named(leaf)
-            values = dict(key)
-            for names in self._rules.series:
-                if any(name not in values for name in names):
-                    continue
-                series = series_key({name: values[name] for name in names})
+            key, all_series = self._series_of(leaf)
+            aligned = window.aligned.get(leaf)
+            for series in all_series:
                 into = by_series.get(series)
                 if into is None:
                     into = by_series[series] = Window(pace[0], series, start, pace[1], Sums())
                 into.sums.add(sums)
                 into.cells.append((key, sums))
-                for step, count in window.aligned.get(leaf, {}).items():
+                for step, count in aligned.items() if aligned else ():
                     into.aligned[step] = into.aligned.get(step, 0) + count
         for into in by_series.values():
-            into.cells = dearest(into.cells, self._rules.max_cells)
+            if len(into.cells) > 1:
+                into.cells = dearest(into.cells, self._rules.max_cells)
         return [Tick(by_series[series], origin) for series in sorted(by_series)]
+
+    def _series_of(self, leaf: Leaf) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
+        """A leaf's own name, and the series that it is part of. Remembered: it is asked for in every window."""
+        known = self._known.get(leaf)
+        if known is None:
+            key = _named(leaf)
+            values = dict(key)
+            wanted = (names for names in self._rules.series if all(name in values for name in names))
+            known = key, tuple(series_key({name: values[name] for name in names}) for names in wanted)
+            if len(self._known) >= self._rules.max_leaves:
+                self._known.clear()
+            self._known[leaf] = known
+        return known
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""

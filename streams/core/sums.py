@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,14 +13,13 @@ from typing import Any
 
 import orjson
 
-from schemas.base import plain_decimal
 from schemas.events import GPU_USAGE
 from schemas.records import Charge, Meter, PriceStatus
-from schemas.watch import DIMENSIONS
+from schemas.watch import DIMENSIONS, SUMS
 
 ZERO = Decimal(0)
-MONEY = ("usd", "gpu_minutes", "idle_usd", "metered_usd", "unallocated_usd", "at_risk_usd")
-COUNTS = ("events", "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "unpriced_events")
+_PER_MILLION = Decimal("0.000001")
+MONEY = 8  # how many of the sums, from the first, are decimals; the others are counts
 
 SeriesKey = tuple[tuple[str, str], ...]
 """A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made."""
@@ -27,9 +27,11 @@ SeriesKey = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Sums:
-    """What a part of a window adds up to; see `schemas.watch.Sums` for the fields."""
+    """What a part of a window adds up to, in the order of `schemas.watch.SUMS`. Costs are effective costs in USD."""
 
     usd: Decimal = ZERO
+    output_usd: Decimal = ZERO
+    cache_read_usd: Decimal = ZERO
     gpu_minutes: Decimal = ZERO
     idle_usd: Decimal = ZERO
     metered_usd: Decimal = ZERO
@@ -45,6 +47,8 @@ class Sums:
     def add(self, other: Sums) -> None:
         """Add the other's sums to these."""
         self.usd += other.usd
+        self.output_usd += other.output_usd
+        self.cache_read_usd += other.cache_read_usd
         self.events += other.events
         self.requests += other.requests
         self.input_tokens += other.input_tokens
@@ -76,25 +80,48 @@ class Sums:
         if usd is None:
             return
         self.usd += usd
+        if charge.requests and charge.parts == 1:
+            self._add_token_costs(charge, usd)
         if charge.allocation == "unallocated":
             self.unallocated_usd += usd
         if charge.type == GPU_USAGE and charge.utilization is not None:
             self.metered_usd += usd
             self.idle_usd += usd * (1 - Decimal(str(charge.utilization)))
 
-    def to_wire(self) -> dict[str, Any]:
-        """The non-zero sums: most are zero, and a record is made for every series and window."""
-        wire: dict[str, Any] = {name: plain_decimal(value) for name in MONEY if (value := getattr(self, name))}
-        wire.update((name, value) for name in COUNTS if (value := getattr(self, name)))
-        return wire
+    def _add_token_costs(self, charge: Charge, usd: Decimal) -> None:
+        """Which part of a call's cost its answer and its cached input make, discounted as the whole is."""
+        prices, listed = charge.unit_prices, charge.list_cost
+        scale = _PER_MILLION if listed is None or not listed or listed == usd else _PER_MILLION * usd / listed
+        if charge.output_tokens and (price := prices.get("output_mtok")):
+            self.output_usd += charge.output_tokens * price * scale
+        if charge.cache_read_input_tokens and (price := prices.get("cache_read_mtok")):
+            self.cache_read_usd += charge.cache_read_input_tokens * price * scale
+
+    def to_wire(self) -> list[int | str]:
+        """By position, as `schemas.watch.SUMS` has it."""
+        return [
+            str(self.usd) if self.usd else 0,
+            str(self.output_usd) if self.output_usd else 0,
+            str(self.cache_read_usd) if self.cache_read_usd else 0,
+            str(self.gpu_minutes) if self.gpu_minutes else 0,
+            str(self.idle_usd) if self.idle_usd else 0,
+            str(self.metered_usd) if self.metered_usd else 0,
+            str(self.unallocated_usd) if self.unallocated_usd else 0,
+            str(self.at_risk_usd) if self.at_risk_usd else 0,
+            self.events,
+            self.requests,
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_input_tokens,
+            self.unpriced_events,
+        ]
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Sums:
-        """The reverse of `to_wire`."""
-        sums = cls()
-        for name, value in wire.items():
-            setattr(sums, name, Decimal(value) if name in MONEY else int(value))
-        return sums
+    def from_wire(cls, wire: list[Any]) -> Sums:
+        """The reverse of `to_wire`. Raises ValueError on a list of another length."""
+        if len(wire) != len(SUMS):
+            raise ValueError(f"sums must be a list of {len(SUMS)}")
+        return cls(*(Decimal(value) if value else ZERO for value in wire[:MONEY]), *wire[MONEY:])
 
 
 @dataclass(slots=True)
@@ -155,21 +182,33 @@ def series_key(series: dict[str, str]) -> SeriesKey:
     return tuple(sorted(series.items(), key=lambda item: _RANK[item[0]]))
 
 
-def tick_to_json(tick: Tick) -> bytes:
-    """A tick as `schemas.watch.Tick` describes it."""
-    window = tick.window
+def ticks_to_json(ticks: Sequence[Tick]) -> bytes:
+    """Ticks of one window and origin as `schemas.watch.Ticks` describes them. A part that several share stands once."""
+    window, origin = ticks[0].window, ticks[0].origin
+    parts: list[dict[str, Any]] = []
+    place: dict[SeriesKey, int] = {}
+    series: list[dict[str, Any]] = []
+    for tick in ticks:
+        here = []
+        for key, sums in tick.window.cells:
+            at = place.get(key)
+            if at is None:
+                at = place[key] = len(parts)
+                parts.append({"series": dict(key), "sums": sums.to_wire()})
+            here.append(at)
+        aligned = {str(step): count for step, count in tick.window.aligned.items()}
+        sums_on_wire = tick.window.sums.to_wire()
+        series.append({"series": dict(tick.window.series), "sums": sums_on_wire, "parts": here, "aligned": aligned})
     return orjson.dumps(
         {
-            "type": "tick",
+            "type": "ticks",
             "meter": window.meter,
-            "series": dict(window.series),
             "window_start": utc(window.start).isoformat(),
             "window_seconds": window.seconds,
-            "topic": tick.origin.topic,
-            "partition": tick.origin.partition,
-            "sums": window.sums.to_wire(),
-            "cells": [{"series": dict(key), "sums": sums.to_wire()} for key, sums in window.cells],
-            "aligned": {str(step): count for step, count in window.aligned.items()},
+            "topic": origin.topic,
+            "partition": origin.partition,
+            "parts": parts,
+            "ticks": series,
         }
     )
 
@@ -189,20 +228,28 @@ def watermark_to_json(mark: Watermark) -> bytes:
     )
 
 
-def from_json(value: bytes) -> Tick | Watermark:
-    """What stands on `spend.ticks`. Raises ValueError or KeyError on what `roll` did not write."""
+def from_json(value: bytes) -> list[Tick] | Watermark:
+    """What stands on `spend.ticks`. Raises ValueError, KeyError or IndexError on what `roll` did not write."""
     wire = orjson.loads(value)
     origin = Origin(wire["topic"], wire["partition"])
     if wire["type"] == "watermark":
         time = int(datetime.fromisoformat(wire["time"]).timestamp())
         return Watermark(wire["meter"], wire["window_seconds"], origin, time, wire["idle"])
-    window = Window(
-        meter=wire["meter"],
-        series=series_key(wire["series"]),
-        start=int(datetime.fromisoformat(wire["window_start"]).timestamp()),
-        seconds=wire["window_seconds"],
-        sums=Sums.from_wire(wire["sums"]),
-        cells=[(series_key(cell["series"]), Sums.from_wire(cell["sums"])) for cell in wire["cells"]],
-        aligned={int(step): count for step, count in wire["aligned"].items()},
-    )
-    return Tick(window, origin)
+    meter, seconds = wire["meter"], wire["window_seconds"]
+    start = int(datetime.fromisoformat(wire["window_start"]).timestamp())
+    parts = [(series_key(part["series"]), Sums.from_wire(part["sums"])) for part in wire["parts"]]
+    return [
+        Tick(
+            Window(
+                meter,
+                series_key(tick["series"]),
+                start,
+                seconds,
+                Sums.from_wire(tick["sums"]),
+                [parts[at] for at in tick["parts"]],
+                {int(step): count for step, count in tick["aligned"].items()},
+            ),
+            origin,
+        )
+        for tick in wire["ticks"]
+    ]

@@ -96,9 +96,12 @@ def checked(model: type[M], entry: Any, place: str, faults: list[str]) -> M | No
         return model.model_validate(entry)
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False, include_context=False):
-            field = ".".join(str(part) for part in fault["loc"]) or "row"
+            where, location = place, fault["loc"]
+            if len(location) > 1 and isinstance(location[1], int):  # a row of a file that is checked whole
+                where, location = f"{place}: [[{location[0]}]] row {location[1] + 1}", location[2:]
+            field = ".".join(str(part) for part in location) or "row"
             problem = "unknown field" if fault["type"] == "extra_forbidden" else fault["msg"]
-            faults.append(f"{place}, field {field}: {problem.removeprefix('Value error, ')}")
+            faults.append(f"{where}, field {field}: {problem.removeprefix('Value error, ')}")
         return None
 
 

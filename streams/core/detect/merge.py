@@ -19,7 +19,7 @@ from streams.core.sums import (
     Watermark,
     Window,
     from_json,
-    tick_to_json,
+    ticks_to_json,
 )
 
 Pace = tuple[Meter, int]
@@ -147,7 +147,7 @@ class Merger:
                     "next": lane.next,
                     "said": [[o.topic, o.partition, time, o in lane.idle] for o, time in lane.said.items()],
                     "waiting": [
-                        tick_to_json(Tick(window, origin)).decode()
+                        ticks_to_json([Tick(window, origin)]).decode()
                         for series in lane.waiting.values()
                         for parts in series.values()
                         for origin, window in parts.items()
@@ -175,6 +175,6 @@ class Merger:
                 if idle:
                     lane.idle.add(origin)
             for text in wire["waiting"]:
-                tick = from_json(text.encode())
-                if isinstance(tick, Tick):
+                ticks = from_json(text.encode())
+                for tick in ticks if isinstance(ticks, list) else ():
                     self.tick(tick)

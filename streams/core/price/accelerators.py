@@ -17,7 +17,7 @@ _MEMORY = {
     "v100": 16,
 }  # fmt: skip
 _ONE_SIZE = frozenset({"l4", "l40", "l40s", "a10", "a10g", "t4", "h200", "b200", "h100"})
-_TPU_NAMES = {"v5litepod": "v5e", "v5lite": "v5e", "trillium": "v6e", "ironwood": "v7"}
+_TPU_NAMES = {"v5-lite": "v5e", "v5litepod": "v5e", "v5lite": "v5e", "trillium": "v6e", "ironwood": "v7"}
 
 
 def normalise(name: str) -> str:
@@ -38,6 +38,6 @@ def normalise(name: str) -> str:
 def _nvidia(chip: str, rest: str) -> str:
     memory = _GB.search(rest)
     gigabytes = int(memory[1]) if memory and chip not in _ONE_SIZE else _MEMORY.get(chip)
-    if chip == "h100" and memory and int(memory[1]) > 90:
-        gigabytes = int(memory[1])  # H100 NVL has 94 GB and a price of its own
+    if chip == "h100" and ("nvl" in rest or "94gb" in rest):
+        gigabytes = 94  # H100 NVL, with a price of its own
     return f"nvidia-{chip}-{gigabytes}gb" if gigabytes else f"nvidia-{chip}"

@@ -85,7 +85,9 @@ class Book:
         standard = model.info.get_prices(at, dict(known) or None)
         rest = tuple(pair for pair in context if pair not in known)
         if not rest:
-            return Found(Rates(_or_free(standard, model.info), model.info, model.seller), GENAI, self._version)
+            rates = Rates(_or_free(standard, model.info), model.info, model.seller)
+            problem = "" if rates.levels[0].prices else "listed without a price"
+            return Found(rates, GENAI, self._version, problem)
         row = self._row(model, rest, day)
         if row is None:
             problem = "no price for " + ", ".join(f"{key}={value}" for key, value in rest)
@@ -163,12 +165,13 @@ def _backdated(info: ModelInfo, wanted: Mapping[str, str], standard: ModelPrice)
     ratios: dict[str, Fraction] = {}
     for key, price in vars(variant.prices).items():
         before = vars(then).get(key)
-        if price is not None and before is not None and _base(before):
-            ratios[key] = Fraction(_base(price)) / Fraction(_base(before))
+        if price is not None and before is not None and base_price(before):
+            ratios[key] = Fraction(base_price(price)) / Fraction(base_price(before))
     return _scaled(standard, ratios)
 
 
-def _base(price: Decimal | TieredPrices) -> Decimal:
+def base_price(price: Decimal | TieredPrices) -> Decimal:
+    """The price before any long-context step."""
     return price.base if isinstance(price, TieredPrices) else price
 
 

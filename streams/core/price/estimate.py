@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
-from genai_prices.types import ModelPrice
+from genai_prices.types import ModelInfo, ModelPrice
 
-from schemas.events import TokenCall
-from streams.core.price.book import Model
-from streams.core.price.priced import ZERO
+from streams.core.price.book import Model, base_price
 from streams.core.price.rate import Rates
 
 # What a large model is sold at in 2026: better too much than unseen, for a provider that nothing is known of.
 REFERENCE = ModelPrice(input_mtok=Decimal(5), output_mtok=Decimal(25))
+REFERENCE_HOW = "at 5 USD in, 25 USD out per million tokens"
+REFERENCE_RATES = Rates(REFERENCE)
 
 
-def estimate(call: TokenCall, model: Model, nearest: Rates | None, at: datetime) -> tuple[Decimal, str]:
-    """USD and how it was come by: the model's standard price where only the tier is unknown, else the
-    median of the seller's models with the nearest name, else a reference price."""
-    plain = call.model_copy(update={"counts": {}, "price_context": {}})
-    if nearest is not None:
-        amount = nearest.cost(plain).amount or ZERO
-        if amount:
-            return amount, "at the model's standard price"
-    family = [(name, rates.cost(plain)) for name, rates in _family(model, at)]
-    costs = sorted((cost.amount, name) for name, cost in family if cost.amount and not cost.missing)
-    if costs:
-        middle, name = costs[len(costs) // 2]
-        return middle, f"as {name}, the median of {len(costs)} with the nearest name"
-    return Rates(REFERENCE).cost(plain).amount or ZERO, "at 5 USD in, 25 USD out per million tokens"
+class Stand(NamedTuple):
+    """Rates that stand in for unknown ones, and how they were come by."""
+
+    rates: Rates
+    how: str
 
 
-def _family(model: Model, at: datetime) -> list[tuple[str, Rates]]:
-    """The seller's models whose names share the longest beginning with this one, one whole word at least."""
-    if model.seller is None:
-        return []
+def stand_in(model: Model, nearest: Rates | None, at: datetime) -> Stand:
+    """The model's own standard rates where only the context is unknown; else those of the median, by price, of the
+    seller's models with the nearest name; else a reference price. Deterministic."""
+    if nearest is not None and {"input_mtok", "output_mtok"} & nearest.levels[0].prices.keys():
+        return Stand(nearest, "at the model's standard price")
+    family = sorted(_family(model, at), key=lambda row: (row[0], row[2].id))
+    if family:
+        _, price, info = family[len(family) // 2]
+        how = f"as {info.id}, the median of {len(family)} with the nearest name"
+        return Stand(Rates(price, info, model.seller), how)
+    return Stand(REFERENCE_RATES, REFERENCE_HOW)
+
+
+def _family(model: Model, at: datetime) -> Iterator[tuple[Decimal, ModelPrice, ModelInfo]]:
+    """The seller's text models whose names share the longest beginning with this one, one whole word at least; each
+    with what three tokens in and one out cost."""
     name = model.name.lower()
-    shared = {m.id: _shared(m.id.lower(), name) for m in model.seller.models}
-    longest = max(shared.values(), default=0)
     word = re.match(r"[a-z0-9]*[a-z]+", name)
-    if word is None or longest < len(word.group()):
-        return []
-    return [
-        (m.id, Rates(m.get_prices(at), m, model.seller)) for m in model.seller.models if shared[m.id] == longest
-    ]
+    if model.seller is None or word is None:
+        return
+    shared = {info.id: _shared(info.id.lower(), name) for info in model.seller.models}
+    longest = max(shared.values(), default=0)
+    if longest < len(word.group()):
+        return
+    for info in model.seller.models:
+        if shared[info.id] == longest:
+            price = info.get_prices(at)
+            given, taken = vars(price).get("input_mtok"), vars(price).get("output_mtok")
+            if given is not None and taken is not None:
+                yield 3 * base_price(given) + base_price(taken), price, info
 
 
 def _shared(one: str, other: str) -> int:

@@ -18,6 +18,7 @@ from genai_prices.data_units import unit_data
 
 from streams.core.price.priced import EXACT, PLACES
 
+_UNIT = Decimal(1).scaleb(-PLACES)
 Rates = Mapping[str, Decimal]  # by unit, per `per` of them
 Form = dict[str, int]
 
@@ -67,13 +68,13 @@ class Formula:
 
 
 def to_money(amount: int, scale: int) -> Decimal:
-    """`amount` units of 10**-scale dollars as money of 12 decimals, half to even."""
+    """`amount` units of 10**-scale dollars as money of 18 decimals, half to even."""
     if scale > PLACES:
         step = 10 ** (scale - PLACES)
         amount, rest = divmod(amount, step)
         if rest * 2 > step or (rest * 2 == step and amount & 1):
             amount += 1
-    return EXACT.scaleb(Decimal(amount), -PLACES)
+    return EXACT.multiply(Decimal(amount), _UNIT)
 
 
 def compile_formula(rates: Rates, keys: tuple[str, ...]) -> Formula | None:
@@ -83,13 +84,13 @@ def compile_formula(rates: Rates, keys: tuple[str, ...]) -> Formula | None:
     leaves = _leaves(priced, keys)
     if leaves is None:
         return None
-    exact: Counter[str] = Counter()
     total: dict[str, Fraction] = dict.fromkeys(keys, Fraction(0))
+    if "requests" in rates and "requests" in keys:
+        total["requests"] = Fraction(rates["requests"]) / UNITS["requests"].per
     for unit in priced:
         rate = Fraction(rates[unit.name]) / unit.per
         for key, factor in leaves[unit.name].items():
             total[key] += rate * factor
-            exact[key] += 1
     scale = _scale(total.values())
     if scale is None:
         return None

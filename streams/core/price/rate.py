@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices, Usage
 
@@ -61,8 +62,7 @@ class Level:
             return formula
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """A list cost; `missing` are reported counts that these rates have no price for, so the cost is not the whole."""
 
     amount: Decimal | None
@@ -70,7 +70,7 @@ class Cost:
 
 
 class Rates:
-    """A model's prices at one moment. `price` gives exactly what `genai_prices` does, to 12 decimals.
+    """A model's prices at one moment. `price` gives exactly what `genai_prices` does, to 18 decimals.
 
     A long-context tier is decided by the input of one call; for a bucket of calls by their mean, as no more is known.
     """
@@ -118,7 +118,7 @@ class Rates:
     def _shaped(self, call: TokenCall, level: Level) -> Cost:
         """Calls that report more than the usual counts."""
         counts = reported(call)
-        unknown = tuple(key for key in counts if key not in UNITS)
+        unknown = tuple(key for key in counts if key not in UNITS or key == "requests")
         if unknown:
             return Cost(None, unknown)
         keys = (*counts, "requests")

@@ -15,7 +15,7 @@ _HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """Who buys what: `names` are the model's, as the event gives it and as the price book does, or the accelerator's."""
+    """Who buys what: `names` are the model's, as the event and as the price book give it, or the accelerator's."""
 
     provider: str
     names: frozenset[str]

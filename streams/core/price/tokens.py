@@ -11,7 +11,7 @@ from schemas.records import PriceStatus
 from streams.core.price.book import Book, Found, Model
 from streams.core.price.cards import Cards
 from streams.core.price.context import Context, price_context
-from streams.core.price.estimate import estimate
+from streams.core.price.estimate import REFERENCE_HOW, REFERENCE_RATES, Stand, stand_in
 from streams.core.price.priced import EXACT, ZERO, Priced, money, times
 from streams.core.price.rate import Rates
 from streams.core.price.schedule import Schedule, change_days, change_hours
@@ -27,10 +27,12 @@ class Terms:
     """All that a call's money is made from, for one interval of time."""
 
     found: Found
+    rates: Rates
     model: Model
     discount: Decimal | None = None
     covered: bool = False  # paid for in advance: nothing is billed by the call
     per_token: Decimal | None = None  # effective price where provisioned throughput serves the call
+    stand: Stand | None = None  # what estimates are made from, where the rates are not known
 
 
 class TokenPricer:
@@ -49,15 +51,17 @@ class TokenPricer:
         if schedule is None:
             schedule = self._schedule(key, call)
         terms = schedule.at(at)
-        rates = terms.found.rates
-        if rates is None or terms.found.problem:
-            return self._unpriced(call, at, terms, terms.found.problem)
-        cost = rates.cost(call)
+        if terms.stand is not None:
+            return _unpriced(call, terms, terms.stand, terms.found.problem)
+        cost = terms.rates.cost(call)
         if cost.missing or cost.amount is None:
-            return self._unpriced(call, at, terms, "no price for " + ", ".join(cost.missing))
-        return self._priced(call, cost.amount, terms, rates)
+            stand = stand_in(terms.model, terms.rates, at)
+            missing = ", ".join(cost.missing)
+            problem = f"no price for {missing}" if missing else "counts of parts are more than their whole"
+            return _unpriced(call, terms, stand, problem)
+        return self._priced(call, cost.amount, terms)
 
-    def _priced(self, call: TokenCall, listed: Decimal, terms: Terms, rates: Rates) -> Priced:
+    def _priced(self, call: TokenCall, listed: Decimal, terms: Terms) -> Priced:
         contracted = listed if terms.discount is None else times(listed, terms.discount)
         effective = contracted
         if terms.per_token is not None:
@@ -71,18 +75,9 @@ class TokenPricer:
             ZERO if terms.covered else contracted,
             effective,
             None,
-            rates.level(call).prices,
+            terms.rates.level(call).prices,
             terms.found.source,
             terms.found.version,
-        )
-
-    def _unpriced(self, call: TokenCall, at: datetime, terms: Terms, problem: str) -> Priced:
-        amount, how = estimate(call, terms.model, terms.found.rates, at)
-        return Priced(
-            PriceStatus.UNPRICED,
-            estimated_cost=amount,
-            source=f"unpriced: {problem}; estimated {how}",
-            version=terms.found.version,
         )
 
     def _schedule(self, key: Key, call: TokenCall) -> Schedule[Terms]:
@@ -108,10 +103,27 @@ class TokenPricer:
         if cover is not None and cover.kind == "provisioned":
             # The capacity is the tier: what it would have cost as it goes is the standard price.
             context = tuple(pair for pair in context if pair[0] != "service_tier")
+        found = self._book.find(model, context, at)
         return Terms(
-            found=self._book.find(model, context, at),
+            found=found,
+            rates=found.rates or REFERENCE_RATES,  # never read where `stand` is there
             model=model,
             discount=discount(self._cards, "token_call", buyer, day),
             covered=cover is not None,
             per_token=provisioned_usd_per_token(cover) if cover is not None else None,
+            stand=stand_in(model, found.rates, at) if found.problem or found.rates is None else None,
         )
+
+
+def _unpriced(call: TokenCall, terms: Terms, stand: Stand, problem: str) -> Priced:
+    """No cost, but what the tokens would come to at the rates that stand in."""
+    known = call.model_copy(update={"counts": {}}) if call.counts else call
+    amount, how = stand.rates.cost(known).amount, stand.how
+    if not amount:  # what stands in prices none of the counts: better too much than unseen
+        amount, how = REFERENCE_RATES.cost(known).amount, REFERENCE_HOW
+    return Priced(
+        PriceStatus.UNPRICED,
+        estimated_cost=amount,
+        source=f"unpriced: {problem}; estimated {how}",
+        version=terms.found.version,
+    )

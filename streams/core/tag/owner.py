@@ -36,7 +36,7 @@ class Share(NamedTuple):
 
 
 def split(amount: Decimal, shares: Sequence[Share]) -> list[Decimal]:
-    """`amount` by `shares`, in their order: to 12 decimals (or its own, if it has more), summing to exactly it.
+    """`amount` by `shares`, in their order: to 18 decimals (or its own, if it has more), summing to exactly it.
 
     What rounding leaves over goes, one last digit each, to the parts that lost most by it; the first wins a tie.
     """

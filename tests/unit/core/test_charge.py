@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from schemas.events import UsageEvent
 from schemas.records import Charge, PriceStatus, Reason
 from streams import build
 from streams.core.charge import Charged, Charger
@@ -86,7 +87,7 @@ def test_another_currency_is_not_mixed_in_silently(charger: Charger) -> None:
 
 def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
     class Broken:
-        def price(self, event: object) -> Priced:
+        def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
             raise ZeroDivisionError("secret detail")
 
     broken = Charger(Broken(), build.load_tagger(None, None), build.charger(load())._bounds)

@@ -76,13 +76,20 @@ def test_a_time_far_ahead_of_the_arrival_is_refused() -> None:
     assert not decode(raw(example.value, arrived + timedelta(days=1)), BOUNDS).dead_letters
 
 
-def test_money_of_a_bill_keeps_every_digit() -> None:
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("0.100000000000000001", "0.100000000000000001"),  # no binary float holds it
+        ("12345678901.100000000000000001", "12345678901.100000000000000001"),
+        ("0.0000000000000000015", "0.000000000000000002"),  # finer than 18 places: half to even
+    ],
+)
+def test_money_of_a_bill_keeps_its_digits(sent: str, kept: str) -> None:
     example = next(e for e in valid() if e.name == "line-item")
-    event = json.loads(example.value)
-    text = json.dumps(event).replace('"1.25"', "0.1000000000000000000000001", 1)
+    text = json.dumps(json.loads(example.value)).replace('"1.25"', sent, 1)
     data = decode(raw(text.encode()), BOUNDS).events[0].data
     assert isinstance(data, LineItem)
-    assert data.BilledCost == Decimal("0.1000000000000000000000001")
+    assert data.BilledCost == Decimal(kept)
 
 
 def test_times_come_out_in_utc() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 
 from schemas.events import GPU_USAGE, LINE_ITEM, TOKEN_CALL
 from schemas.records import Charge, ChargeRecord, PriceStatus
-from schemas.watch import Tick as TickContract
+from schemas.watch import SUMS
+from schemas.watch import Ticks as TicksContract
 from schemas.watch import Watermark as WatermarkContract
 from streams.core.detect.merge import Complete, Merger
 from streams.core.roll import FLOOD, Roller, RollRules
-from streams.core.sums import Origin, Tick, Watermark, from_json, tick_to_json, watermark_to_json
+from streams.core.sums import Origin, Sums, Tick, Watermark, from_json, ticks_to_json, watermark_to_json
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 RULES = RollRules(
@@ -194,14 +196,20 @@ def test_what_goes_to_kafka_is_what_the_contract_says() -> None:
     roller = Roller(RULES)
     for one in roller.add(record(0, charge(59.999), charge(100))) + roller.flush():
         if isinstance(one, Tick):
-            value = tick_to_json(one)
-            contract = TickContract.model_validate_json(value)
-            assert contract.sums.usd == one.window.sums.usd
+            value = ticks_to_json([one])
+            contract = TicksContract.model_validate_json(value)
+            (tick,) = contract.ticks
+            assert Decimal(tick.sums[SUMS.index("usd")]) == one.window.sums.usd
             assert contract.window_start.timestamp() == one.window.start
+            assert from_json(value) == [one]
         else:
             value = watermark_to_json(one)
             assert WatermarkContract.model_validate_json(value).time.timestamp() == one.time
-        assert from_json(value) == one
+            assert from_json(value) == one
+
+
+def test_the_sums_on_the_wire_are_in_the_order_of_the_contract() -> None:
+    assert [field.name for field in fields(Sums)] == list(SUMS)
 
 
 # Properties. Times are shuffled by less than the grace, as a stream is; what is late beyond it is late anywhere.

@@ -1,0 +1,240 @@
+"""The worker: one process that hosts the stages it is told to, watches that they go on, and stops them cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+from mode import Service
+
+from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, TICKS, USAGE_TOPICS, Topic
+from streams import build
+from streams.io import clickhouse, kafka
+from streams.io.checkpoints import Checkpoints
+from streams.io.http import Health, HttpServer
+from streams.io.topics import partition_counts
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.stages.alert import AlertService
+from streams.stages.detect import DetectService
+from streams.stages.land import LandService
+from streams.stages.price import Outlet, add_price_agents, progress
+from streams.stages.roll import Layout, RollService
+
+log = structlog.get_logger(__name__)
+
+STAGES = ("price", "land", "roll", "detect", "alert")
+WATCH_SECONDS = 1.0
+
+
+def utc_now() -> datetime:
+    """The clock that the stages are given."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A stage in this process, and how far behind it is: (lag in records, time.monotonic of its last progress)."""
+
+    name: str
+    service: Service
+    progress: Callable[[], tuple[int, float]]
+
+
+class Worker(Service):
+    """Hosts stages. `failure` says why it must end: a stage crashed, or made no progress while it had lag."""
+
+    def __init__(self, settings: Settings, stages: Sequence[str], metrics: Metrics, store: Any = None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.metrics = metrics
+        self._stages = stages
+        self._store = store
+        self._owns_store = store is None
+        self.hosted: list[Hosted] = []
+        self._http: HttpServer | None = None
+        self.failed = asyncio.Event()
+        self.failure = ""
+
+    async def on_start(self) -> None:
+        layout = await _layout(self.settings)
+        http = HttpServer(self.settings.metrics.host, self.settings.metrics.port, self.metrics.registry, self.health)
+        self._http = http
+        await self.add_runtime_dependency(http)
+        if "land" in self._stages and self._store is None:
+            self._store = await asyncio.to_thread(clickhouse.connect, self.settings.clickhouse)
+        makers: dict[str, Callable[[Layout], Awaitable[Hosted]]] = {
+            "price": self._price,
+            "land": self._land,
+            "roll": self._roll,
+            "detect": self._detect,
+            "alert": self._alert,
+        }
+        for stage in STAGES:
+            if stage in self._stages:
+                hosted = await makers[stage](layout)
+                self.hosted.append(hosted)
+                await self.add_runtime_dependency(hosted.service)
+        host, port = http.address
+        log.info("worker is up", stages=list(self._stages), metrics=f"http://{host}:{port}/metrics")
+
+    async def on_stop(self) -> None:
+        if self._owns_store and self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    def health(self) -> Health:
+        """Live while nothing has failed; ready once every stage runs."""
+        stages = {hosted.name: "crashed" if hosted.service.crashed else "running" for hosted in self.hosted}
+        ready = len(self.hosted) == len(self._stages) and "crashed" not in stages.values()
+        return Health(live=not self.failed.is_set(), ready=ready, stages=stages)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where /metrics and /health are served, once started."""
+        assert self._http is not None  # noqa: S101
+        return self._http.address
+
+    def lag(self) -> int:
+        """Records that the stages here are behind, all together."""
+        return sum(hosted.progress()[0] for hosted in self.hosted)
+
+    @Service.task
+    async def _watch(self) -> None:
+        """A stage that hangs is worse than one that dies: end the process, and its supervisor starts a new one."""
+        while not self.should_stop:
+            await self.sleep(WATCH_SECONDS)
+            for hosted in self.hosted:
+                lag, at = hosted.progress()
+                if hosted.service.crashed:
+                    self._fail(f"stage {hosted.name} crashed: {hosted.service.crash_reason!r}")
+                elif lag and time.monotonic() - at > self.settings.stages.stuck_seconds:
+                    self._fail(
+                        f"stage {hosted.name} made no progress for {time.monotonic() - at:.0f} s with {lag} behind"
+                    )
+
+    def _fail(self, why: str) -> None:
+        if not self.failed.is_set():
+            self.failure = why
+            log.error("worker ends", why=why)
+            self.failed.set()
+
+    # The stages.
+
+    async def _price(self, _: Layout) -> Hosted:
+        app = faust_app(self.settings)
+        name = partial(kafka.topic_name, self.settings)
+        outlet = Outlet(
+            partial(kafka.make_producer, self.settings, client_id="spendstream-price"),
+            self.settings.stages.sends_in_flight,
+            name,
+        )
+        await self.add_runtime_dependency(outlet)
+        add_price_agents(app, build.charger(self.settings), outlet, self.metrics, name)
+        self.metrics.up.labels("price").set(1)
+        return Hosted("price", app, partial(progress, app, outlet, self.metrics))
+
+    async def _land(self, _: Layout) -> Hosted:
+        topics = {kafka.topic_name(self.settings, t): t for t in (CHARGES, FINDINGS, ALERTS, DEAD_LETTERS)}
+        service = LandService(
+            self.settings,
+            self._store,
+            self.metrics,
+            topics=topics,
+            make_consumer=self._consumer("land"),
+            clock=utc_now,
+        )
+        return Hosted("land", service, service.progress)
+
+    async def _roll(self, layout: Layout) -> Hosted:
+        service = RollService(
+            *self._common_args(),
+            **self._common("roll", CHARGES),
+            rules=build.roll_rules(self.settings),
+            layout=layout,
+            ticks_topic=kafka.topic_name(self.settings, TICKS),
+        )
+        return Hosted("roll", service, service.progress)
+
+    async def _detect(self, layout: Layout) -> Hosted:
+        service = DetectService(
+            *self._common_args(),
+            **self._common("detect", TICKS),
+            rules=build.watch_rules(self.settings),
+            layout=layout,
+            findings_topic=kafka.topic_name(self.settings, FINDINGS),
+        )
+        return Hosted("detect", service, service.progress)
+
+    async def _alert(self, _: Layout) -> Hosted:
+        service = AlertService(*self._common_args(), **self._common("alert", FINDINGS))
+        return Hosted("alert", service, service.progress)
+
+    def _common_args(self) -> tuple[Settings, Metrics]:
+        return self.settings, self.metrics
+
+    def _common(self, stage: str, topic: Topic) -> dict[str, Any]:
+        return {
+            "topics": [kafka.topic_name(self.settings, topic)],
+            "make_consumer": self._consumer(stage),
+            "make_producer": partial(kafka.make_producer, self.settings, client_id=f"spendstream-{stage}"),
+            "checkpoints": Checkpoints(self.settings.stages.state_dir),
+            "clock": utc_now,
+        }
+
+    def _consumer(self, stage: str) -> Callable[[], Any]:
+        return partial(
+            kafka.make_consumer,
+            self.settings,
+            group=kafka.group_name(self.settings, stage),
+            client_id=f"spendstream-{stage}",
+        )
+
+
+def faust_app(settings: Settings) -> faust.App:
+    """The Faust application of `price`: raw bytes in, no tables, no web views."""
+    folder = settings.stages.state_dir / "faust"
+    folder.mkdir(parents=True, exist_ok=True)  # Faust makes only the last of it
+    return faust.App(
+        kafka.group_name(settings, "price"),
+        **kafka.faust_broker(settings),
+        autodiscover=False,
+        web_enabled=False,  # Faust's own views have no authentication
+        topic_allow_declare=False,  # topics are made by `spendstream init`, as the contract has them
+        topic_disable_leader=True,
+        stream_wait_empty=False,  # a broker that is away would hold a rebalance; what is repeated is recognised
+        stream_buffer_maxsize=settings.stages.sends_in_flight,
+        broker_max_poll_records=settings.stages.max_records_per_poll,
+        broker_session_timeout=settings.kafka.session_timeout_seconds,
+        broker_rebalance_timeout=settings.kafka.rebalance_timeout_seconds,
+        consumer_max_fetch_size=kafka.MAX_MESSAGE_BYTES,
+        datadir=folder,
+    )
+
+
+async def _layout(settings: Settings) -> Layout:
+    counts = await partition_counts(settings)
+    return Layout(
+        partitions={topic.name: counts[topic.name] for topic in USAGE_TOPICS},
+        charges=counts[CHARGES.name],
+        ticks=counts[TICKS.name],
+    )
+
+
+async def run(worker: Worker, stop: asyncio.Event) -> str:
+    """Run until `stop` is set or the worker fails; returns why it failed, empty when it was told to stop."""
+    try:
+        await worker.start()
+        waits = [asyncio.create_task(event.wait()) for event in (stop, worker.failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    finally:
+        await worker.stop()
+    return worker.failure

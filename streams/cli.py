@@ -1,0 +1,43 @@
+"""`spendstream`: the commands. Exit status 0: done; 1: failed; 2: the user's mistake, with one line that says what."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from streams.commands import tag
+from streams.commands.demo import demo
+from streams.commands.doctor import doctor
+from streams.commands.init import init
+from streams.commands.price import price
+from streams.commands.replay import replay
+from streams.commands.schema import schema
+from streams.commands.send import send
+from streams.commands.worker import worker
+
+app = typer.Typer(
+    help="Watches AI and cloud spend while it is being spent.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its frames show local variables, which may hold secrets
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("spendstream"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+) -> None:
+    pass
+
+
+for command in (demo, worker, init, send, replay, price, doctor, schema):
+    app.command()(command)
+app.add_typer(tag.app, name="tag")

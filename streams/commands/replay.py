@@ -1,0 +1,71 @@
+"""`spendstream replay`: run a history through the same core as the live stages, without a broker."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from replay.outputs import Folder
+from replay.readers import ReaderError
+from replay.readers.together import rows
+from replay.run import Replay
+from streams import build
+from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
+from streams.core.alert import Alerter
+from streams.core.detect.merge import Merger
+from streams.core.detect.watch import Watch
+from streams.core.roll import Roller
+from streams.settings import Settings
+
+
+def replay(
+    inputs: Annotated[list[Path], typer.Argument(help="NDJSON of events (plain, gzip, zstd, - for stdin), FOCUS, CUR")],
+    out: Annotated[Path, typer.Option("--out", help="the folder to write into")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Replay histories: charges, findings, alerts, dead letters and a summary go into a folder."""
+    settings = settings_of(config, overrides)
+    console = Console(stderr=True)
+    started = time.monotonic()
+    run = new_replay(settings)
+    try:
+        with Folder(out) as folder:
+            _feed(run, folder, inputs, console)
+            run.finish()
+            summary = folder.finish(run, time.monotonic() - started)
+    except ReaderError as error:
+        raise UserError(str(error)) from None
+    for name, value in summary.items():
+        console.print(f"{name}: {value}", highlight=False)
+
+
+def new_replay(settings: Settings) -> Replay:
+    """The core's objects, as the live stages have them."""
+    return Replay(
+        build.charger(settings),
+        Roller(build.roll_rules(settings)),
+        Merger(settings.roll.max_cells),
+        Watch(build.watch_rules(settings)),
+        Alerter(build.alert_rules(settings)),
+    )
+
+
+def _feed(run: Replay, folder: Folder, inputs: list[Path], console: Console) -> None:
+    # A row is named by its file; of two files with one name the second would pass for the first, repeated.
+    names = {path: path.name if [p.name for p in inputs].count(path.name) == 1 else str(path) for path in inputs}
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("rows", total=None)
+        for number, (path, item) in enumerate(rows(inputs), start=1):
+            if item is None:
+                run.end(names[path])
+                continue
+            folder.add(*run.feed(item, names[path]))
+            if number % 1000 == 0:
+                progress.update(task, completed=number)

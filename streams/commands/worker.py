@@ -1,0 +1,45 @@
+"""`spendstream worker`: run the live stages."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from streams import logs
+from streams.app import STAGES, Worker, run
+from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
+from streams.io.checkpoints import CheckpointError
+from streams.io.clickhouse import StoreError
+from streams.io.topics import TopicsError
+from streams.metrics import Metrics
+from streams.settings import Settings
+
+
+def worker(
+    stages: Annotated[list[str] | None, typer.Argument(help=f"which of {', '.join(STAGES)}; all by default")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run the stages until Ctrl-C or SIGTERM. Exit status 1 when a stage failed, for a supervisor to start anew."""
+    chosen = stages or list(STAGES)
+    if unknown := [stage for stage in chosen if stage not in STAGES]:
+        raise UserError(f"there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
+    settings = settings_of(config, overrides)
+    logs.configure()
+    try:
+        failure = asyncio.run(_work(settings, chosen))
+    except (TopicsError, StoreError, CheckpointError, OSError, ValueError) as error:
+        raise Failed(str(error)) from None
+    if failure:
+        raise Failed(failure)
+
+
+async def _work(settings: Settings, stages: list[str]) -> str:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    return await run(Worker(settings, stages, Metrics()), stop)

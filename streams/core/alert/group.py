@@ -1,0 +1,137 @@
+"""The findings of one incident, and which of them names it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from schemas.watch import Finding, Severity
+from streams.core.alert.kinship import MOST, is_owned, kinship, may_meet, names_one, rank, share_inside, within
+
+EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
+PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it
+CADENCES = 2  # detectors of different series decide within a couple of windows of each other
+
+
+@dataclass(slots=True)
+class Group:
+    """One incident. `alert_revision` is that of the last alert, -1 while it hasn't paged."""
+
+    findings: dict[str, Finding] = field(default_factory=dict)
+    first: str = ""  # id of the first finding: the alert is known by it whatever comes later
+    core_id: str = ""
+    shared: list[str] = field(default_factory=list)  # ids of wide findings that several incidents explain together
+    alert_revision: int = -1
+    paged_at: datetime | None = None
+    updated_at: datetime | None = None
+    status: str = ""
+    severity: Severity = Severity.INFO
+
+    @classmethod
+    def of(cls, finding: Finding) -> Group:
+        return cls({finding.finding_id: finding}, first=finding.finding_id, core_id=finding.finding_id)
+
+    @property
+    def alert_id(self) -> str:
+        """The same in every run that sees the same first finding."""
+        return "al-" + hashlib.sha256(self.first.encode()).hexdigest()[:20]
+
+    @property
+    def core(self) -> Finding:
+        """The finding that names the incident."""
+        return self.findings[self.core_id]
+
+    @property
+    def is_open(self) -> bool:
+        return any(finding.status == "open" for finding in self.findings.values())
+
+    @property
+    def opened_at(self) -> datetime:
+        return min(finding.opened_at for finding in self.findings.values())
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the last of its findings was seen or closed."""
+        return max(finding.closed_at or finding.last_seen_at for finding in self.findings.values())
+
+    @property
+    def slack(self) -> timedelta:
+        """How far apart its findings may begin and still be one incident."""
+        return timedelta(seconds=CADENCES * max(finding.cadence_seconds for finding in self.findings.values()))
+
+    def put(self, finding: Finding) -> None:
+        """Add a finding, or its next revision."""
+        self.findings[finding.finding_id] = finding
+
+    def name(self) -> None:
+        """Choose the core anew: the most particular series whose excess is nearly the group's largest."""
+        own = [finding for finding in self.findings.values() if finding.finding_id not in self.shared]
+        best = min(_candidates(own), key=lambda f: (*rank(f.series), -abs(f.excess_usd), f.finding_id))
+        current = self.core
+        largest = max(abs(finding.excess_usd) for finding in own)
+        still = float(abs(current.excess_usd)) >= MOST * float(largest)
+        # The named series isn't changed for one no more particular: excesses come a window apart.
+        if not still or rank(best.series) < rank(current.series):
+            self.core_id = best.finding_id
+
+    def fits(self, finding: Finding, reopen: timedelta) -> float:
+        """How well a new finding belongs here, 0 (not at all) to 1; from `MOST` on it joins."""
+        core = self.core
+        slack = max(self.slack, timedelta(seconds=CADENCES * finding.cadence_seconds))
+        if not self.is_open and finding.opened_at > self.ended_at + max(slack, reopen):
+            return 0.0
+        if finding.last_seen_at < self.opened_at - slack:
+            return 0.0
+        if within(finding.series, core.series) and names_one(core.series) and may_meet(finding, core):
+            return 1.0  # nobody wants a second page for the same key
+        found = kinship(finding, core)
+        together = abs(finding.opened_at - self.opened_at) <= slack
+        if together and found >= PART and is_owned(core.series) and (share_inside(finding, core.series) or 0.0) >= MOST:
+            return max(found, MOST)  # one cause at an owner shows in several of its parts at once
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "findings": [finding.model_dump(mode="json") for finding in self.findings.values()],
+            "first": self.first,
+            "core": self.core_id,
+            "shared": list(self.shared),
+            "revision": self.alert_revision,
+            "paged_at": self.paged_at.isoformat() if self.paged_at else None,
+            "updated_at": self.updated_at.isoformat() if self.updated_at else None,
+            "status": self.status,
+            "severity": self.severity.value,
+        }
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> Group:
+        """What `snapshot` wrote."""
+        findings = [Finding.model_validate(finding) for finding in saved["findings"]]
+        return cls(
+            {finding.finding_id: finding for finding in findings},
+            first=saved["first"],
+            core_id=saved["core"],
+            shared=list(saved["shared"]),
+            alert_revision=saved["revision"],
+            paged_at=datetime.fromisoformat(saved["paged_at"]) if saved["paged_at"] else None,
+            updated_at=datetime.fromisoformat(saved["updated_at"]) if saved["updated_at"] else None,
+            status=saved["status"],
+            severity=Severity(saved["severity"]),
+        )
+
+
+def _large(findings: list[Finding], part: float) -> list[Finding]:
+    largest = max((float(abs(finding.excess_usd)) for finding in findings), default=0.0)
+    return [finding for finding in findings if float(abs(finding.excess_usd)) >= part * largest]
+
+
+def _candidates(findings: list[Finding]) -> list[Finding]:
+    """Those that explain it. An owner needs to explain half to stand before what nobody owns."""
+    up = [finding for finding in findings if finding.excess_usd >= 0]
+    found = up or findings  # more spend is the trouble; less beside it is where it came from
+    owned = _large([finding for finding in found if is_owned(finding.series)], EXPLAINS)
+    half = MOST * max(float(abs(finding.excess_usd)) for finding in found)
+    return [finding for finding in owned if float(abs(finding.excess_usd)) >= half] or _large(found, EXPLAINS)

@@ -1,0 +1,1 @@
+"""Watching series: from merged windows to findings."""

@@ -1,0 +1,55 @@
+"""The pace of a source: by the call, or in buckets of a minute, five minutes, an hour, a day.
+
+A source that reports buckets puts its events exactly on a bucket's end. Read more finely than that, its buckets would
+be mistaken for pulses, so no series is watched at a finer pace than its coarsest material source.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+STEPS = (60, 300, 3600, 86_400)
+MATERIAL = 0.05  # of the events: calls stamped by the whole second stand on a minute's end in 1 of 60 by chance
+NESTED = 0.5  # of the events on the next finer step: of minute buckets, 1 in 5 stands on five minutes by chance
+MEMORY = 200.0  # events
+SURE = 20.0  # events: before, the pace may change at every event
+
+
+class Pace:
+    """Learns one series' pace from how its events stand to the clock."""
+
+    __slots__ = ("base", "counts", "events", "fixed", "seconds")
+
+    def __init__(self, base: int, fixed: int = 0) -> None:
+        self.base = base  # seconds of the windows that come in
+        self.fixed = max(base, fixed) if fixed else 0
+        self.seconds = self.fixed or base
+        self.events = 0.0
+        self.counts = [0.0] * len(STEPS)
+
+    def learn(self, events: int, aligned: dict[int, int]) -> bool:
+        """Take in a window's counts; returns whether the pace has changed."""
+        if self.fixed or events <= 0 or (not aligned and not self.counts[0]):
+            return False
+        fade = max(0.0, 1.0 - events / MEMORY)
+        self.events = self.events * fade + events
+        for index, step in enumerate(STEPS):
+            self.counts[index] = self.counts[index] * fade + aligned.get(step, 0)
+        pace, finer = self.base, self.events
+        for step, count in zip(STEPS, self.counts, strict=True):
+            if count < MATERIAL * self.events or (count < NESTED * finer and finer is not self.events):
+                break
+            pace, finer = max(self.base, step), count
+        if pace == self.seconds:
+            return False
+        self.seconds = pace
+        return True
+
+    def to_json(self) -> list[Any]:
+        return [self.base, self.fixed, self.seconds, self.events, self.counts]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Pace:
+        pace = cls(state[0], state[1])
+        pace.seconds, pace.events, pace.counts = state[2], state[3], list(state[4])
+        return pace

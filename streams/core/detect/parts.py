@@ -1,0 +1,126 @@
+"""What a series is usually made of: the smoothed sums of each of its cells, to compare an unusual stretch with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streams.core.sums import SeriesKey, Sums
+
+MAX_PARTS = 32
+LIFE = 3 * 3600.0  # seconds in which the usual make-up is smoothed
+EPOCH_WINDOWS = 60  # windows summed before they are smoothed in; fewer while young
+FORGET = 1e-3  # of the largest part: what has faded below makes room
+
+
+@dataclass(slots=True)
+class Part:
+    """Sums of one cell in floats: dollars, and the volume and tokens that they paid for."""
+
+    usd: float = 0.0
+    volume: float = 0.0  # requests, or GPU-minutes
+    fresh: float = 0.0  # input tokens not from the cache
+    cached: float = 0.0
+    output: float = 0.0
+    cached_usd: float = 0.0
+    output_usd: float = 0.0
+
+    def add(self, sums: Sums) -> None:
+        """Add a window's sums."""
+        self.usd += float(sums.usd)
+        self.volume += sums.requests or float(sums.gpu_minutes)
+        self.fresh += sums.input_tokens - sums.cache_read_input_tokens
+        self.cached += sums.cache_read_input_tokens
+        self.output += sums.output_tokens
+        self.cached_usd += float(sums.cache_read_usd)
+        self.output_usd += float(sums.output_usd)
+
+    def mix(self, other: Part, keep: float, take: float) -> None:
+        """Become `keep` of this and `take` of the other."""
+        self.usd = keep * self.usd + take * other.usd
+        self.volume = keep * self.volume + take * other.volume
+        self.fresh = keep * self.fresh + take * other.fresh
+        self.cached = keep * self.cached + take * other.cached
+        self.output = keep * self.output + take * other.output
+        self.cached_usd = keep * self.cached_usd + take * other.cached_usd
+        self.output_usd = keep * self.output_usd + take * other.output_usd
+
+    def to_json(self) -> list[float]:
+        return [self.usd, self.volume, self.fresh, self.cached, self.output, self.cached_usd, self.output_usd]
+
+
+Parts = dict[SeriesKey, Part]
+
+
+def put(parts: Parts, cells: list[tuple[SeriesKey, Sums]]) -> None:
+    """Add a window's cells, bounded: what finds no room is left out."""
+    for key, sums in cells:
+        part = parts.get(key)
+        if part is None:
+            if len(parts) >= MAX_PARTS:
+                continue
+            part = parts[key] = Part()
+        part.add(sums)
+
+
+NOTHING = Part()
+
+
+class Makeup:
+    """The usual cells of a series, per window."""
+
+    __slots__ = ("sums", "usual", "windows", "windows_seen")
+
+    def __init__(self) -> None:
+        self.usual: Parts = {}
+        self.sums: Parts = {}  # of the epoch under way
+        self.windows = 0  # in that epoch
+        self.windows_seen = 0
+
+    def learn(self, cells: list[tuple[SeriesKey, Sums]], seconds: float) -> None:
+        """Take in an ordinary window."""
+        put(self.sums, cells)
+        self.windows += 1
+        if self.windows >= min(EPOCH_WINDOWS, max(1, self.windows_seen)):
+            self._fold(seconds)
+
+    def _fold(self, seconds: float) -> None:
+        self.windows_seen += self.windows
+        gain = max(self.windows / self.windows_seen, min(1.0, self.windows * seconds / LIFE))
+        take = gain / self.windows
+        for key in self.usual.keys() | self.sums.keys():
+            part = self.usual.setdefault(key, Part())
+            part.mix(self.sums.get(key, NOTHING), 1.0 - gain, take)
+        self.sums, self.windows = {}, 0
+        largest = max((part.usd for part in self.usual.values()), default=0.0)
+        kept = sorted(self.usual.items(), key=lambda item: (-item[1].usd, item[0]))[:MAX_PARTS]
+        self.usual = {key: part for key, part in kept if part.usd > FORGET * largest or not largest}
+
+    def scaled(self, usd: float) -> Parts:
+        """A stretch of that spend, made up as usual."""
+        base = sum(part.usd for part in self.usual.values())
+        if base <= 0:
+            return {}
+        out: Parts = {}
+        for key, part in self.usual.items():
+            out[key] = Part()
+            out[key].mix(part, 0.0, usd / base)
+        return out
+
+    def to_json(self) -> list[Any]:
+        return [parts_to_json(self.usual), parts_to_json(self.sums), self.windows, self.windows_seen]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Makeup:
+        makeup = cls()
+        makeup.usual, makeup.sums = parts_from_json(state[0]), parts_from_json(state[1])
+        makeup.windows, makeup.windows_seen = state[2], state[3]
+        return makeup
+
+
+def parts_to_json(parts: Parts) -> list[Any]:
+    return [[[list(pair) for pair in key], part.to_json()] for key, part in parts.items()]
+
+
+def parts_from_json(state: list[Any]) -> Parts:
+    return {tuple((name, value) for name, value in key): Part(*numbers) for key, numbers in state}

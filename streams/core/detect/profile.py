@@ -1,0 +1,74 @@
+"""What a series spends by the hour of the day and of the week: a ring of the last 168 hours."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+HOURS = 168
+FADE = 0.6  # weight of the day before against the day after it
+
+
+class WeekProfile:
+    """Mean spend (USD per hour) of each of the last 168 hours, and what they say of an hour to come."""
+
+    __slots__ = ("hour", "hours", "mid", "peak", "seen", "upper")
+
+    def __init__(self) -> None:
+        self.hours = array("f", bytes(4 * HOURS))
+        self.hour = -1  # the newest hour that is written, in hours since the epoch
+        self.seen = 0  # hours written, silent ones included
+        self.mid = 0.0  # expected in the hour that `look` was last asked for
+        self.upper = 0.0  # the most that is usual about that hour
+        self.peak = 0.0  # the dearest hour of the last two days
+
+    def put(self, hour: int, usd: float) -> None:
+        """Write an hour's spend; hours skipped since the last were silent."""
+        if self.hour >= 0:
+            for silent in range(max(self.hour + 1, hour - HOURS), hour):
+                self.hours[silent % HOURS] = 0.0
+                self.seen += 1
+        self.hours[hour % HOURS] = usd
+        self.hour = hour
+        self.seen += 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether a whole day has been seen."""
+        return self.seen >= 24
+
+    def look(self, hour: int) -> None:
+        """Set `mid`, `upper` and `peak` for this hour, from the days before it."""
+        if not self.ready:
+            self.mid = self.upper = self.peak = 0.0
+            return
+        days = min(7, self.seen // 24)
+        self.mid = self._mean(hour, days)
+        around = max(self.mid, self._mean(hour - 1, days), self._mean(hour + 1, days))
+        week = max(self.hours[(hour + near) % HOURS] for near in (-1, 0, 1)) if days == 7 else 0.0
+        self.upper = max(around, week)
+        self.peak = max(self.hours[(hour - back) % HOURS] for back in range(1, min(48, self.seen) + 1))
+
+    def highest(self, hour: int) -> float:
+        """The most spent in this hour of the day on the last three days."""
+        days = min(3, self.seen // 24)
+        return max((self.hours[(hour - 24 * day) % HOURS] for day in range(1, days + 1)), default=0.0)
+
+    def _mean(self, hour: int, days: int) -> float:
+        total = weights = 0.0
+        weight = 1.0
+        for day in range(1, days + 1):
+            total += weight * self.hours[(hour - 24 * day) % HOURS]
+            weights += weight
+            weight *= FADE
+        return total / weights
+
+    def to_json(self) -> list[Any]:
+        return [self.hour, self.seen, self.mid, self.upper, self.peak, self.hours.tolist()]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> WeekProfile:
+        profile = cls()
+        profile.hour, profile.seen, profile.mid, profile.upper, profile.peak = state[:5]
+        profile.hours = array("f", state[5])
+        return profile

@@ -1,0 +1,57 @@
+"""What counts as unusual: the physical numbers of detection, validated by `streams.settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.core.detect.budgets import Budget
+from streams.core.sums import SeriesKey
+
+HOUR, DAY = 3600, 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A stretch of event time (epoch seconds) in which series that carry `series` open no finding and learn nothing."""
+
+    start: int
+    end: int
+    series: SeriesKey = ()
+
+    def covers(self, series: SeriesKey, start: int, end: int) -> bool:
+        """Whether a window of this series lies in it, at least in part."""
+        return start < self.end and end > self.start and set(self.series) <= set(series)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRules:
+    """Rules of one `Watch`. Times are in seconds of event time, money in USD."""
+
+    warmup_windows: int = 30
+    expire_seconds: float = 7 * DAY
+    max_series: int = 100_000
+    min_excess_usd: float = 5.0  # what an incident must cost, or be about to cost within the hour, to matter
+    critical_usd: float = 250.0  # so far and in the next 24 hours
+    new_after_seconds: float = DAY  # a deployment younger than this knows too little to call a series new
+    adopt_seconds: float = DAY  # an unusual level that has lasted so long is the new normal
+    cadence: tuple[tuple[SeriesKey, int], ...] = ()  # seconds, for series that carry these dimensions; else learnt
+    sensitivity: tuple[tuple[SeriesKey, float], ...] = ()  # above 1: sooner, below 1: later
+    maintenance: tuple[Maintenance, ...] = ()
+    budgets: tuple[Budget, ...] = field(default=())
+
+    def sensitivity_of(self, series: SeriesKey) -> float:
+        """How touchy this series is to be: the narrowest rule that fits it counts."""
+        return _narrowest(self.sensitivity, series, 1.0)
+
+    def cadence_of(self, series: SeriesKey) -> int:
+        """The set pace in seconds, or 0 where it is to be learnt."""
+        return int(_narrowest(self.cadence, series, 0))
+
+    def in_maintenance(self, series: SeriesKey, start: int, end: int) -> bool:
+        """Whether the window is in a maintenance stretch of this series."""
+        return any(stretch.covers(series, start, end) for stretch in self.maintenance)
+
+
+def _narrowest(rules: tuple[tuple[SeriesKey, float], ...], series: SeriesKey, default: float) -> float:
+    fitting = [(len(key), value) for key, value in rules if set(key) <= set(series)]
+    return max(fitting)[1] if fitting else default

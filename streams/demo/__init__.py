@@ -1,0 +1,1 @@
+"""The demo: the whole service on one machine, watching a workload that goes wrong."""

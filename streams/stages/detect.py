@@ -1,0 +1,109 @@
+"""`detect`: ticks to findings. The state of a partition is the windows that wait, and a model per series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+
+from schemas.records import Meter
+from schemas.watch import Finding, FindingKind, Mark
+from streams.core.detect.merge import Merger
+from streams.core.detect.watch import Watch, WatchRules
+from streams.core.roll import DAY, HOUR
+from streams.core.sums import Watermark, from_json, utc
+from streams.io.checkpoints import State
+from streams.stages.consuming import ConsumingService
+from streams.stages.roll import Layout
+from streams.stages.sending import Send
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class DetectState:
+    """One partition of `spend.ticks`. `marked`: how far each pace was said to have come."""
+
+    partition: int
+    merger: Merger
+    watch: Watch
+    marked: dict[tuple[Meter, int], int]
+
+
+class DetectService(ConsumingService[DetectState]):
+    """Merges windows, scores then learns, opens, updates and closes findings."""
+
+    stage: ClassVar[str] = "detect"
+    abstract: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, rules: WatchRules, layout: Layout, findings_topic: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rules = rules
+        self._layout = layout
+        self._findings = findings_topic
+
+    def open(self, tp: TopicPartition, checkpoint: State | None) -> DetectState:
+        merger, watch = Merger(self.settings.roll.max_cells), Watch(self._rules)
+        if checkpoint is not None:
+            merger.restore(checkpoint["merger"])
+            watch.restore(checkpoint["watch"])
+        for origin, meter in self._layout.all_origins():
+            for seconds in self._widths(meter):
+                merger.expect(meter, seconds, origin)
+        return DetectState(tp.partition, merger, watch, {})
+
+    def process(self, state: DetectState, records: Sequence[ConsumerRecord]) -> list[Send]:
+        findings: list[Finding] = []
+        for record in records:
+            try:
+                said = from_json(record.value or b"")
+            except (ValueError, LookupError, TypeError):
+                log.error("record is no tick; it is skipped", partition=record.partition, offset=record.offset)
+                continue
+            if isinstance(said, Watermark):
+                for complete in state.merger.watermark(said):
+                    findings += state.watch.window(complete)
+                continue
+            for tick in said:
+                state.merger.tick(tick)
+        self._report()
+        return self._sends(state, findings)
+
+    def snapshot(self, state: DetectState) -> State:
+        return {"merger": state.merger.snapshot(), "watch": state.watch.snapshot()}
+
+    def _widths(self, meter: Meter) -> tuple[int, ...]:
+        roll = self.settings.roll
+        widths: dict[Meter, tuple[int, ...]] = {
+            "token_call": (roll.token_call_window_seconds,),
+            "gpu_usage": (roll.gpu_usage_window_seconds,),
+            "line_item": (HOUR, DAY),
+        }
+        return widths[meter]
+
+    def _sends(self, state: DetectState, findings: list[Finding]) -> list[Send]:
+        """Findings, then how far this partition has come: who groups them waits for every partition to say so."""
+        sends = [
+            Send(self._findings, finding.finding_id.encode(), finding.model_dump_json().encode())
+            for finding in findings
+        ]
+        fence = True
+        for (meter, seconds), time in state.merger.released().items():
+            if time <= state.marked.get((meter, seconds), 0):
+                continue
+            state.marked[meter, seconds] = time
+            mark = Mark(meter=meter, window_seconds=seconds, partition=state.partition, time=utc(time))
+            sends.append(Send(self._findings, None, mark.model_dump_json().encode(), fence=fence))
+            fence = False
+        return sends
+
+    def _report(self) -> None:
+        counts = {kind.value: 0 for kind in FindingKind}
+        for state in self.states():
+            for kind, count in state.watch.open_findings().items():
+                counts[kind] += count
+        for kind, count in counts.items():
+            self.metrics.open_findings.labels(kind).set(count)

@@ -1,0 +1,199 @@
+"""`price`: Faust agents that turn source records into charges.
+
+One record in, one record out, on the charges partition that belongs to the source partition. Order of work, and what a
+crash after each step leaves:
+
+1. read: nothing has happened; the record is read again.
+2. send the charges (and dead letters), without waiting: as 1, and the charges may be there twice. Downstream knows a
+   repeated record by the position that it names.
+3. both deliveries are confirmed by the broker: as 2.
+4. ack, strictly in the order of reading: Faust commits some time later; until then as 2.
+
+Nothing may escape an agent's loop: Faust 0.15 acks the event when its agent raises, which loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from mode import Service
+
+from schemas.records import METER_BY_TYPE, Position, PriceStatus
+from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
+from streams.core.charge import Charged, Charger
+from streams.core.decode import RawRecord
+from streams.metrics import Metrics
+
+log = structlog.get_logger()
+RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True)
+class _Send:
+    """A record on its way, kept until the broker has confirmed it."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    partition: int | None
+    delivery: asyncio.Future[Any] | None = None
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A source record whose outputs are on their way."""
+
+    event: Any
+    sends: list[_Send] = field(default_factory=list)
+
+
+class Outlet(Service):
+    """Sends outputs and acks their source in order. At most `limit` records are in flight, then reading waits."""
+
+    def __init__(self, producer: Callable[[], AIOKafkaProducer], limit: int, name: Callable[[Topic], str]) -> None:
+        super().__init__()
+        self._make = producer
+        self._limit = limit
+        self._name = name
+        self._queues: dict[str, asyncio.Queue[_InFlight]] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._partitions = 1
+        self.acked: dict[tuple[str, int], int] = {}  # the last offset acked, by topic on the cluster and partition
+        self.progress_at = time.monotonic()
+
+    async def on_start(self) -> None:
+        self._producer = self._make()
+        await self._producer.start()
+        # The count must not change under a running deployment, or a source partition would change its place.
+        self._partitions = len(await self._producer.partitions_for(self._name(CHARGES)))
+
+    async def on_stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def put(self, topic: str, event: Any, charged: Charged) -> None:
+        """Send what came of a source record and queue its ack. Waits while too many are in flight."""
+        queue = self._queues.get(topic)
+        if queue is None:
+            queue = self._queues[topic] = asyncio.Queue(self._limit)
+            self.add_future(self._ack_in_order(queue))
+        record = charged.record
+        item = _InFlight(event)
+        value = record.model_dump_json(exclude_defaults=True).encode()
+        item.sends.append(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
+        for letter in charged.dead_letters:
+            key = letter.dead_letter_id.encode()
+            item.sends.append(_Send(self._name(DEAD_LETTERS), key, letter.model_dump_json().encode(), None))
+        for send in item.sends:
+            send.delivery = await self._start(send)
+        await queue.put(item)
+
+    async def _start(self, send: _Send) -> asyncio.Future[Any] | None:
+        assert self._producer is not None  # noqa: S101  started before any agent reads
+        try:
+            delivery: asyncio.Future[Any] = await self._producer.send(
+                send.topic, send.value, key=send.key, partition=send.partition
+            )
+        except KafkaError as error:
+            log.warning("send failed, will be repeated", topic=send.topic, error=type(error).__name__)
+            return None
+        return delivery
+
+    async def _ack_in_order(self, queue: asyncio.Queue[_InFlight]) -> None:
+        while not self.should_stop:
+            item = await queue.get()
+            for send in item.sends:
+                await self._confirmed(send)
+            item.event.ack()
+            message = item.event.message
+            self.acked[message.topic, message.partition] = message.offset
+            self.progress_at = time.monotonic()
+
+    async def _confirmed(self, send: _Send) -> None:
+        """Return when the broker has the record. While it is away this repeats for ever: nothing is given up."""
+        attempt = 0
+        while True:
+            if send.delivery is not None:
+                try:
+                    await send.delivery
+                except KafkaError as error:
+                    log.warning("delivery failed, will be repeated", topic=send.topic, error=type(error).__name__)
+                else:
+                    return
+            await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            attempt += 1
+            send.delivery = await self._start(send)
+
+
+def add_price_agents(
+    app: faust.App,
+    charger: Charger,
+    outlet: Outlet,
+    metrics: Metrics,
+    name: Callable[[Topic], str],
+) -> None:
+    """Give the app one agent per usage topic."""
+    for topic in USAGE_TOPICS:
+        channel = app.topic(name(topic), key_serializer="raw", value_serializer="raw")
+        app.agent(channel, name=f"price.{topic.name}")(_agent(topic.name, charger, outlet, metrics))
+
+
+def _agent(
+    topic: str, charger: Charger, outlet: Outlet, metrics: Metrics
+) -> Callable[[faust.StreamT[Any]], Awaitable[None]]:
+    async def price(stream: faust.StreamT[Any]) -> None:
+        async for event in cast("faust.Stream[bytes]", stream).noack().events():
+            message = event.message
+            raw = RawRecord(
+                value=event.value,
+                headers=tuple(message.headers or ()),
+                position=Position(topic, message.partition, message.offset),
+                received_at=datetime.fromtimestamp(message.timestamp, UTC),
+            )
+            with metrics.stage_seconds.labels("price").time():
+                charged = charger.charge(raw)
+            await outlet.put(topic, event, charged)
+            _count(metrics, topic, charged)
+            await asyncio.sleep(0)  # a full buffer would keep the loop, and the other stages, waiting
+
+    return price
+
+
+def progress(app: faust.App, outlet: Outlet, metrics: Metrics) -> tuple[int, float]:
+    """Records behind, and when (time.monotonic) one was last done or there was none to do."""
+    behind = 0
+    for tp in app.consumer.assignment() if app.consumer else ():
+        end = app.consumer.highwater(tp)
+        done = outlet.acked.get((tp.topic, tp.partition))
+        lag = max(0, end - done - 1) if end is not None and done is not None else 0
+        metrics.lag.labels("price", tp.topic, str(tp.partition)).set(lag)
+        behind += lag
+    if not behind:
+        outlet.progress_at = time.monotonic()
+    return behind, outlet.progress_at
+
+
+def _count(metrics: Metrics, topic: str, charged: Charged) -> None:
+    metrics.records.labels("price", topic).inc()
+    metrics.events.labels("charged").inc(charged.events)
+    metrics.events.labels("dead_lettered").inc(len(charged.dead_letters))
+    for letter in charged.dead_letters:
+        metrics.dead_letters.labels(letter.reason.value).inc()
+    for charge in charged.record.charges:
+        usd = charge.effective_cost_usd
+        if usd is None or usd < 0:
+            if charge.price_status is PriceStatus.UNPRICED:
+                metrics.dollars.labels(METER_BY_TYPE[charge.type], "unpriced").inc(float(charge.estimated_cost or 0))
+            continue
+        metrics.dollars.labels(METER_BY_TYPE[charge.type], charge.price_status.value).inc(float(usd))
+        if charge.allocation == "unallocated":
+            metrics.unallocated.labels(METER_BY_TYPE[charge.type]).inc(float(usd))

@@ -1,0 +1,62 @@
+"""Receivers of alerts on loopback: what a chat channel or an Alertmanager would have got."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+
+@dataclass(slots=True)
+class FakeReceiver:
+    """Keeps each JSON body that it answered with 200. With `down` it answers 503, with `refuses` where that matches."""
+
+    address: str = ""
+    taken: list[Any] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    turned_away: int = 0
+    down: bool = False
+    refuses: str = "\0"
+
+    def answer(self, path: str, body: bytes) -> int:
+        if self.down or self.refuses in body.decode():
+            self.turned_away += 1
+            return 503
+        self.taken.append(json.loads(body))
+        self.paths.append(path)
+        return 200
+
+    def titles(self) -> list[str]:
+        """What an apprise `json://` target got, title by title."""
+        return [message["title"] for message in self.taken]
+
+
+@contextmanager
+def fake_receiver() -> Iterator[FakeReceiver]:
+    """A receiver on a free port of loopback."""
+    receiver = FakeReceiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(receiver.answer(self.path, body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.address = f"127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

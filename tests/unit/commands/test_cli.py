@@ -1,0 +1,99 @@
+"""The command line: what a user's mistake says, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.events import TokenCall
+from schemas.topics import TOPICS
+from streams.cli import app
+from streams.commands.send import records
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["worker", "prise"], "there is no stage prise"),
+        (["worker", "--config", "nowhere.toml"], "nowhere.toml does not exist"),
+        (["worker", "--set", "alerts.min_excess=1"], "alerts.min_excess"),
+        (["worker", "--set", "alerts"], "section.key=value"),
+        (["worker", "--set", "metrics.port=70000", "--set", "kafka.security_protocol=FAST"], "kafka.security_protocol"),
+        (["replay", "nowhere.ndjson", "--out", "OUT"], "nowhere.ndjson: does not exist"),
+        (["send", "nowhere.ndjson"], "nowhere.ndjson: does not exist"),
+        (["send", "nowhere.ndjson", "--topic", "usage.tea"], "there is no topic usage.tea"),
+        (["init", "--set", "clickhouse.database=a-b"], "clickhouse.database"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(arguments: list[str], says: str, tmp_path: Path) -> None:
+    result = runner.invoke(app, [str(tmp_path / a) if a == "OUT" else a for a in arguments])
+    assert result.exit_code == 2
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_all_faults_are_named_at_once() -> None:
+    result = runner.invoke(app, ["worker", "--set", "metrics.port=70000", "--set", "kafka.security_protocol=FAST"])
+    assert "metrics.port" in result.output
+    assert "kafka.security_protocol" in result.output
+
+
+def test_a_secret_in_the_settings_is_not_repeated() -> None:
+    result = runner.invoke(app, ["worker", "--set", 'kafka.password=["sk-canary"]'])
+    assert result.exit_code == 2
+    assert "sk-canary" not in result.output
+
+
+def test_a_broker_that_is_away_is_status_1(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text("{}")
+    result = runner.invoke(app, ["send", str(tmp_path / "one.json"), "--set", "kafka.bootstrap_servers=127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "127.0.0.1:1" in result.output
+
+
+def test_the_schemas_are_exported(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["schema", "--out", str(tmp_path)])
+    assert result.exit_code == 0
+    call = json.loads((tmp_path / "token_call.v1.schema.json").read_text())
+    assert set(call["required"]) == {name for name, field in TokenCall.model_fields.items() if field.is_required()}
+    topics = {topic["name"]: topic for topic in json.loads((tmp_path / "topics.json").read_text())}
+    assert set(topics) == {topic.name for topic in TOPICS}
+    for topic in topics.values():
+        assert all((tmp_path / value).is_file() for value in topic["values"])
+
+
+def test_every_command_has_help() -> None:
+    result = runner.invoke(app, ["--help"])
+    for name in ("demo", "worker", "init", "send", "replay", "doctor", "schema"):
+        assert name in result.output
+        assert runner.invoke(app, [name, "--help"]).exit_code == 0
+
+
+EVENT = {"specversion": "1.0", "source": "/s", "type": "spendstream.gpu_usage.v1", "data": {"cluster": "c"}}
+
+
+def test_send_joins_neighbours_of_a_topic_in_order(tmp_path: Path) -> None:
+    events = [{**EVENT, "id": str(n)} for n in range(5)]
+    (tmp_path / "f").write_text("".join(json.dumps(event) + "\n" for event in events))
+    sent = list(records(tmp_path / "f", 2, None))
+    assert [record.events for record in sent] == [2, 2, 1]
+    assert [event["id"] for record in sent for event in json.loads(record.value)] == ["0", "1", "2", "3", "4"]
+    assert {record.topic.name for record in sent} == {"usage.gpu"}
+
+
+def test_send_keeps_what_is_no_json_apart(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(json.dumps(EVENT) + "\nnonsense\n" + json.dumps([EVENT, EVENT]) + "\n")
+    sent = sorted(records(tmp_path / "f", 100, None), key=lambda record: record.row)
+    assert [record.events for record in sent] == [1, 1, 2]
+    assert sent[1].value == b"nonsense"
+
+
+def test_send_by_one_keys_by_who_spends(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(json.dumps(EVENT) + "\n")
+    (record,) = records(tmp_path / "f", 1, None)
+    assert record.key == b"c"
