@@ -175,7 +175,7 @@ def test_an_incident_begins_once_and_ends_once(
             await until(lambda: len(manager.taken) > resent + 1)
             await publish(settings, [*MIDDLE, *END])
             await until(lambda: len(chat.taken) == 2 and states(manager) == ["fires", "over"])
-            assert service.progress().lag == 0
+            await until(lambda: service.progress().lag == 0)
         return await written(settings, len(expected(settings, story)))
 
     alerts = asyncio.run(run())

@@ -17,6 +17,7 @@ from streams.io.clickhouse import ClickHouseStore
 from streams.io.topics import create_topics
 from streams.metrics import Metrics
 from streams.settings import ClickHouse, Settings
+from streams.stages.land import LandService
 from streams.stages.roll import RollService
 from tests.support.kafka import Broker, settings_for
 
@@ -54,7 +55,8 @@ class Live:
         await producer.start()
         try:
             for value in values:
-                await producer.send_and_wait(kafka.topic_name(self.settings, topic), value=value)
+                key = b"null" if value is None else None  # Kafka takes a record without a value only with a key
+                await producer.send_and_wait(kafka.topic_name(self.settings, topic), value=value, key=key)
         finally:
             await producer.stop()
 
@@ -106,6 +108,17 @@ class Live:
             return time.monotonic() - quiet_since > 1.5
 
         await self.until(drained, "the lag to drain")
+
+    async def landed(self) -> None:
+        """Wait until ClickHouse has everything that stands on Kafka now."""
+        land = next(hosted.service for hosted in self.worker.hosted if isinstance(hosted.service, LandService))
+        consumer = kafka.make_consumer(self.settings, group="test-ends", client_id="test")
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(list(land.committed()))
+        finally:
+            await consumer.stop()
+        await self.until(lambda: all(land.committed().get(tp, 0) >= end for tp, end in ends.items()), "landing")
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Await a condition; a worker that fails ends the wait at once."""

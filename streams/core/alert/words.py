@@ -19,10 +19,14 @@ JOINTS = {
     "service": "on", "project": "in project", "feature": "in", "environment": "in", "cluster": "on", "principal": "by",
     "capacity_type": "as",
 }  # fmt: skip
+TELLING = (
+    "principal", "cluster", "account", "feature", "model", "accelerator", "service", "region", "team", "project",
+    "provider", "environment", "capacity_type",
+)  # fmt: skip
 ALL_OF: dict[Meter, str] = {
-    "token_call": "all model calls",
-    "gpu_usage": "all GPUs",
-    "line_item": "all billed services",
+    "token_call": "model use in total",
+    "gpu_usage": "GPU use in total",
+    "line_item": "the bill in total",
 }
 CAUSES = {
     "volume": "because of more use",
@@ -40,7 +44,7 @@ GPU_CAUSES = {"volume": "because of more GPU time", "unit_price": "because each 
 
 
 def who(series: Mapping[str, str], meter: Meter) -> str:
-    """The series in words: `key ak-7 on gpt-5`, `team search`, `all model calls`."""
+    """The series in words: `key ak-7 on gpt-5`, `team search`, `model use in total`."""
     if not series:
         return ALL_OF[meter]
     names = [name for name in ENTITIES if name in series]
@@ -121,7 +125,8 @@ def _why(finding: Finding) -> str:
 def _where(finding: Finding) -> str:
     """The first driver, when it says more than the series and carries at least a third."""
     for driver in finding.drivers[:1]:
-        more = {name: value for name, value in driver.series.items() if name not in finding.series and value}
+        names = [name for name in TELLING if driver.series.get(name) and name not in finding.series]
+        more = {name: driver.series[name] for name in names[:2]}  # all that is known of it would be a paragraph
         if more and driver.share >= 1 / 3:
             return f"{min(driver.share, 1.0):.0%} of it by {who(more, finding.meter)}"
     return ""

@@ -25,6 +25,7 @@ ACTIVE = 10  # windows with spend that a judgement needs, however many were sile
 MATTERS = 0.1  # of the minimum impact, per hour: less is not even recorded
 SILENT = 0.02  # of the usual: less is a meter that has stopped
 LONGER = 1.5  # times its longest silence a series must be silent, and three windows more, to be called broken
+OUTAGE = 45 * 60  # providers have outages of up to half an hour; a silent meter costs nothing while one makes sure
 TOO_LONG = 6 * HOUR  # a series that is silent for so long as a habit is never called broken
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 Expected = tuple[float, float, float, float]  # USD, by `lifecycle.BASES`
@@ -335,7 +336,7 @@ class Series:
         least = rules.min_excess_usd * MATTERS * seconds / HOUR
         if not warm or usual < least or self.level.age < DAY or FindingKind.SPIKE in self.cases:
             return []
-        if self.silent != int(3 + LONGER * self.longest) or self.silent * seconds > TOO_LONG or not self._is_source():
+        if self.silent != self._broken_after() or self.silent * seconds > TOO_LONG or not self._is_source():
             return []
         mid = self._mid(seconds)
         if mid and mid < 0.25 * usual:
@@ -348,7 +349,11 @@ class Series:
 
     def _may_drop(self) -> bool:
         """Whether going on being silent could yet become a finding."""
-        return self.silent < 3 + LONGER * self.longest and self.silent * self.pace.seconds <= TOO_LONG
+        return self.silent < self._broken_after() and self.silent * self.pace.seconds <= TOO_LONG
+
+    def _broken_after(self) -> int:
+        """Silent windows from which the meter may be broken."""
+        return max(3, -(-OUTAGE // self.pace.seconds), int(3 + LONGER * self.longest))
 
     def _is_source(self) -> bool:
         """Whether silence here means a broken meter: tags and models change, keys and clusters don't."""

@@ -154,6 +154,22 @@ def test_repeated_and_old_records_change_nothing() -> None:
     assert run([first, second, mark(5), mark(3), mark(9)], alerter) == []
 
 
+def test_of_two_states_of_one_moment_the_newer_counts() -> None:
+    first, second = finding(KEY, 10.0), finding(KEY, 20.0, revision=1)
+    for order in ([first, second], [second, first]):
+        assert [alert.excess_usd for alert in run([*order, mark(5)])] == [20]
+
+
+def test_what_several_incidents_share_names_none_of_them_after_a_restart_either() -> None:
+    keys = [finding({"principal": f"k{n}"}, 10.0) for n in range(3)]
+    alerter = Alerter(RULES)
+    assert len(run([*keys, finding({}, 30.0), mark(1)], alerter)) == 3
+    restored = Alerter(RULES).restore(json.loads(json.dumps(alerter.snapshot())))
+    grown = finding({}, 60.0, revision=1, seen=2)
+    [alert] = run([grown, mark(2)], restored)
+    assert "principal" in alert.series
+
+
 def test_a_repeated_record_of_what_is_over_opens_nothing() -> None:
     alerter = Alerter(RULES)
     story = [finding(KEY), finding(KEY, revision=1, closed=5)]

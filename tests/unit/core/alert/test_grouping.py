@@ -145,6 +145,17 @@ def test_a_wider_series_known_later_joins() -> None:
     assert len(last(alerts)["principal=k1"].findings) == 2
 
 
+def test_a_small_one_that_turns_out_to_explain_an_alert_names_it_and_does_not_page() -> None:
+    small = finding({"principal": "k1"}, 2.0, opened=5, per_hour=0.0)
+    alerts = alerts_of(
+        finding({}, 20.0, per_hour=0.0),
+        small,
+        finding({"principal": "k1"}, 15.0, opened=5, per_hour=0.0, revision=1, seen=9),
+    )
+    assert [alert.series for alert in alerts] == [{}, {"principal": "k1"}]
+    assert len({alert.alert_id for alert in alerts}) == 1
+
+
 def test_a_new_incident_elsewhere_does_not_drown_in_an_open_alert() -> None:
     other = driver(0.9, principal="k2", team="ads")
     assert named(finding({"principal": "k1"}, 10.0), finding({"team": "ads"}, 8.0, opened=90, drivers=[other])) == [

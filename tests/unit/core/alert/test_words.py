@@ -26,7 +26,7 @@ def test_money_as_one_says_it(amount: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("series", "text"),
     [
-        ({}, "all model calls"),
+        ({}, "model use in total"),
         ({"model": "m", "principal": "k"}, "key k on m"),
         ({"team": "search", "model": "m"}, "team search on m"),
         ({"service": "s3", "account": "42"}, "account 42 on s3"),
