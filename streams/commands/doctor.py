@@ -103,7 +103,7 @@ def _receivers(settings: Settings) -> Iterator[Check]:
         url = settings.alerts.alertmanager_url.rstrip("/") + "/-/ready"
         yield _guarded(
             f"Alertmanager {settings.alerts.alertmanager_url}",
-            lambda: httpx.get(url, timeout=5.0).raise_for_status() and None,
+            lambda: _answers(url),
             "start it, or correct alerts.alertmanager_url",
         )
 
@@ -121,6 +121,10 @@ def _guarded(name: str, look: Callable[[], None], mend: str = "") -> Check:
     except (OSError, ValueError, httpx.HTTPError) as error:
         return Check(name, str(error) or type(error).__name__, mend)
     return Check(name)
+
+
+def _answers(url: str) -> None:
+    httpx.get(url, timeout=5.0).raise_for_status()
 
 
 def _writable(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,9 @@ def send(
     forced = _named(topic)
     sent = Sent()
     try:
-        asyncio.run(_send(settings, records(file, batch, forced), sent, console))
+        source = records(file, batch, forced)
+        first = list(islice(source, 1))  # a file that can't be read is said before a broker is looked for
+        asyncio.run(_send(settings, chain(first, source), sent, console))
     except ReaderError as error:
         raise UserError(str(error)) from None
     except KafkaError as error:
@@ -144,9 +147,9 @@ def _named(topic: str | None) -> Topic | None:
 
 async def _send(settings: Settings, source: Iterator[Record], sent: Sent, console: Console) -> None:
     producer = make_producer(settings, client_id="spendstream-send")
-    await producer.start()
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
     try:
+        await producer.start()
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("events", total=None)
             in_flight: list[tuple[Record, asyncio.Future[Any]]] = []

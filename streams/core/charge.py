@@ -56,7 +56,7 @@ class Charger:
         charges: list[Charge] = []
         for event in decoded.events:
             try:
-                charges += self._charge(event, raw.received_at)
+                charges += self.charge_event(event, raw.received_at)
             except Exception as error:  # noqa: BLE001, RUF100  one event must never stop the stream; named, not hidden
                 rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
                 identity = {"source": event.source, "id": event.id, "type": event.type}
@@ -67,14 +67,15 @@ class Charger:
         )
         return Charged(record, decoded.dead_letters)
 
-    def _charge(self, event: UsageEvent, received_at: datetime | None) -> list[Charge]:
+    def charge_event(self, event: UsageEvent, received_at: datetime | None) -> list[Charge]:
+        """The event's charge, or its parts where owners share it."""
         priced = self._prices.price(event)
         shares = self._owners.tag(event)
         common = _common(event, priced, received_at or event.time)
         if len(shares) == 1:
             return [Charge.model_construct(**common, **_money(priced), **_owned(shares[0].owner))]
         parts = [_money(priced) for _ in shares]
-        for name in _COSTS:
+        for name in COSTS:
             whole = getattr(priced, name)
             if whole is not None:
                 for part, amount in zip(parts, split(whole, shares), strict=True):
@@ -89,7 +90,7 @@ class Charger:
         ]
 
 
-_COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
+COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
 _USAGE = (
     "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
     "cache_creation_1h_input_tokens", "reasoning_output_tokens", "counts", "gpu_minutes", "quantity",
@@ -97,10 +98,10 @@ _USAGE = (
 
 
 def _money(priced: Priced) -> dict[str, Any]:
-    return {name: getattr(priced, name) for name in _COSTS}
+    return {name: getattr(priced, name) for name in COSTS}
 
 
-def _owned(owner: Owner) -> dict[str, str]:
+def _owned(owner: Owner) -> dict[str, Any]:
     return {
         "team": owner.team,
         "project": owner.project,
@@ -191,9 +192,13 @@ def _line_item(data: LineItem) -> dict[str, Any]:
         "provider": data.ServiceProviderName or "",
         "service": data.ServiceName,
         "sku": data.SkuMeter or data.SkuId or "",
+        "sku_id": data.SkuId or "",
         "region": data.RegionId or "",
         "account": data.SubAccountId or "",
+        "account_name": data.SubAccountName or "",
         "resource": data.ResourceId or "",
+        "resource_name": data.ResourceName or "",
+        "commitment": data.CommitmentDiscountId or "",
         "charge_category": data.ChargeCategory,
         "charge_class": data.ChargeClass or "",
         "charge_description": data.ChargeDescription or "",

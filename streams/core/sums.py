@@ -121,7 +121,8 @@ class Sums:
         """The reverse of `to_wire`. Raises ValueError on a list of another length."""
         if len(wire) != len(SUMS):
             raise ValueError(f"sums must be a list of {len(SUMS)}")
-        return cls(*(Decimal(value) if value else ZERO for value in wire[:MONEY]), *wire[MONEY:])
+        money: list[Any] = [Decimal(value) if value else ZERO for value in wire[:MONEY]]
+        return cls(*money, *wire[MONEY:])
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """What a stage knows, kept together with the offset that it has come to: one file per stage and partition.
 
-A file is one line of JSON (format, version, sha256 of the rest) and the zlib-compressed JSON of the checkpoint. It is
-written beside, synced, and moved into place, so that a reader sees the whole old or the whole new one, whatever is
-killed in between. No pickle: a checkpoint can't run code, and another version can read it.
+A file is one line of JSON (format, version, offset, sha256 of the rest) and the zlib-compressed JSON of the checkpoint.
+It is written beside, synced, and moved into place, so that a reader sees the whole old or the whole new one, whatever
+is killed in between. No pickle: a checkpoint can't run code, and another version can read it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import orjson
 
 FORMAT = "spendstream-checkpoint"
 VERSION = 1
+HEADER_BYTES = 1_024
 ZLIB_LEVEL = 1  # states are mostly digits and short names: higher levels cost much time for few bytes
 
 State = dict[str, Any]
@@ -41,7 +42,11 @@ class CheckpointStore(Protocol):
     """Where checkpoints are kept. Both calls may block (disk, network): call them from a thread, one per partition."""
 
     def save(self, stage: str, topic: str, partition: int, *, offset: int, state: State) -> None:
-        """Replace the checkpoint; durable when this returns. Raises CheckpointError, and the old one then stands."""
+        """Replace the checkpoint; durable when this returns. Raises CheckpointError, and the old one then stands.
+
+        A checkpoint never goes back: below the offset of the one that stands it is refused, because then another
+        worker has the partition, and this one hasn't heard of it.
+        """
 
     def load(self, stage: str, topic: str, partition: int) -> Checkpoint | None:
         """The newest checkpoint, None when there never was one. Raises CheckpointError when it can't be trusted."""
@@ -62,6 +67,11 @@ class Checkpoints:
         path = self.path(stage, topic, partition)
         body = {"stage": stage, "topic": topic, "partition": partition, "offset": offset, "state": state}
         try:
+            newer = _offset_of(path)
+            if newer is not None and newer > offset:
+                raise CheckpointError(
+                    f"checkpoint {path}: it stands at {newer}, beyond {offset}: another worker has the partition"
+                )
             _replace(path, _encode(body))
         except OSError as error:
             raise CheckpointError(
@@ -85,7 +95,8 @@ class Checkpoints:
 
 def _encode(body: State) -> bytes:
     packed = zlib.compress(orjson.dumps(body), ZLIB_LEVEL)
-    header = {"format": FORMAT, "version": VERSION, "sha256": hashlib.sha256(packed).hexdigest()}
+    digest = hashlib.sha256(packed).hexdigest()
+    header = {"format": FORMAT, "version": VERSION, "offset": body["offset"], "sha256": digest}
     return orjson.dumps(header) + b"\n" + packed
 
 
@@ -102,7 +113,19 @@ def _decode(data: bytes, path: Path) -> State:
     if header.get("sha256") != hashlib.sha256(packed).hexdigest():
         raise _unusable(path, "its content doesn't match its sha256")
     body: State = orjson.loads(zlib.decompress(packed))
+    if body["offset"] != header.get("offset"):
+        raise _unusable(path, "its header and its content name different offsets")
     return body
+
+
+def _offset_of(path: Path) -> int | None:
+    """The offset in a file's header; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            offset = orjson.loads(file.readline(HEADER_BYTES))["offset"]
+    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return offset if isinstance(offset, int) else None
 
 
 def _unusable(path: Path, fault: str) -> CheckpointError:

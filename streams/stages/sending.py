@@ -75,20 +75,25 @@ class Outgoing:
 
     async def _deliver(self, producer: AIOKafkaProducer, sends: Sequence[Send]) -> None:
         waiting: list[asyncio.Future[Any]] = []
-        try:
-            for send in sends:
-                if waiting and (send.fence or len(waiting) >= self._in_flight):
-                    confirmed, waiting = waiting, []
-                    await _confirmed(confirmed)
-                waiting.append(
-                    await producer.send(send.topic, value=send.value, key=send.key, partition=send.partition)
-                )
-        finally:  # also after a failed send: a future that nobody awaits would complain at its own time
-            await _confirmed(waiting)
+        for send in sends:
+            if waiting and (send.fence or len(waiting) >= self._in_flight):
+                await _confirmed(waiting)
+                waiting = []
+            sent = await producer.send(send.topic, value=send.value, key=send.key, partition=send.partition)
+            sent.add_done_callback(_heard)
+            waiting.append(sent)
+        await _confirmed(waiting)
 
 
 async def _confirmed(waiting: list[asyncio.Future[Any]]) -> None:
-    """Wait for all, then raise the first failure."""
-    for result in await asyncio.gather(*waiting, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    """Wait for all, then raise the first failure. An idempotent producer retries for ever, so this can take long."""
+    if waiting:
+        await asyncio.wait(waiting)
+    for sent in waiting:
+        sent.result()
+
+
+def _heard(sent: asyncio.Future[Any]) -> None:
+    """Take note of an outcome that nobody may wait for any more, after a failure or a cancellation."""
+    if not sent.cancelled():
+        sent.exception()

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from schemas.topics import ALERTS, TICKS
 from streams.io.checkpoints import CheckpointError, Checkpoints, State
-from streams.io.kafka import group_name, make_consumer, make_producer, topic_name
+from streams.io.kafka import client_config, group_name, make_consumer, make_producer, topic_name
 from streams.io.topics import create_topics
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.stages import consuming
 from streams.stages.consuming import ConsumingService
-from streams.stages.sending import Send
+from streams.stages.sending import Outgoing, Send
 from tests.support.kafka import settings_for
 
 LIMIT_SECONDS = 60.0
@@ -76,9 +78,21 @@ def made(broker: Any, **stages: Any) -> Settings:
     return settings
 
 
+def hasty(settings: Settings) -> Settings:
+    """As `settings`, but the group gives up on a member quickly."""
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"session_timeout_seconds": 6.0})})
+
+
 @pytest.fixture(params=["broker", "kafka"])
 def settings(request: pytest.FixtureRequest) -> Settings:
     return made(request.getfixturevalue(request.param))
+
+
+@asynccontextmanager
+async def running(settings: Settings, store: Checkpoints) -> AsyncIterator[Summing]:
+    service = Summing(settings, store)
+    async with service:
+        yield service
 
 
 async def publish(settings: Settings, numbers: Sequence[int]) -> None:
@@ -132,10 +146,10 @@ def expected(numbers: range) -> dict[str, set[int]]:
 def test_a_restart_goes_on_where_it_stopped(settings: Settings, tmp_path: Path) -> None:
     async def run() -> None:
         store = Checkpoints(tmp_path)
-        async with Summing(settings, store) as first:
+        async with running(settings, store) as first:
             await publish(settings, range(100))
             await until(lambda: seen(first) == 100)
-        async with Summing(settings, store) as second:
+        async with running(settings, store) as second:
             await until(lambda: seen(second) == 100)
             await publish(settings, range(100, 200))
             await until(lambda: seen(second) == 200)
@@ -155,7 +169,7 @@ def test_a_crash_repeats_identical_outputs_and_loses_none(settings: Settings, tm
             async with crashing:
                 await until(lambda service=crashing: service.crashed)  # type: ignore[misc]
                 assert isinstance(crashing.crash_reason, CrashError)
-        async with Summing(settings, store) as last:
+        async with running(settings, store) as last:
             await until(lambda: seen(last) == 400)
         assert await sent(settings) == expected(range(400))
 
@@ -172,12 +186,12 @@ def test_a_full_disk_stops_no_work_and_commits_nothing(
             raise CheckpointError("no space")
 
         monkeypatch.setattr(store, "save", full)
-        async with Summing(settings, store) as service:
+        async with running(settings, store) as service:
             await publish(settings, range(40))
             await until(lambda: seen(service) == 40)
             await service.checkpoint()
         monkeypatch.undo()
-        async with Summing(settings, store) as again:
+        async with running(settings, store) as again:
             await until(lambda: seen(again) == 40)
         assert await sent(settings) == expected(range(40))
 
@@ -189,10 +203,10 @@ def test_partitions_move_between_workers_with_their_state(kafka: Any, tmp_path: 
 
     async def run() -> None:
         store = Checkpoints(tmp_path)
-        async with Summing(settings, store) as first:
+        async with running(settings, store) as first:
             await publish(settings, range(100))
             await until(lambda: seen(first) == 100)
-            async with Summing(settings, store) as second:
+            async with running(settings, store) as second:
                 await until(lambda: len(first.states()) == len(second.states()) == 2)
                 await publish(settings, range(100, 300))
                 await until(lambda: seen(first, second) == 300)
@@ -205,21 +219,45 @@ def test_partitions_move_between_workers_with_their_state(kafka: Any, tmp_path: 
 
 
 def test_the_broker_away_delays_and_loses_nothing(kafka: Any, tmp_path: Path) -> None:
-    settings = made(kafka)
-    settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"session_timeout_seconds": 6.0})})
+    settings = hasty(made(kafka))
 
     async def run() -> None:
-        async with Summing(settings, Checkpoints(tmp_path)) as service:
+        async with running(settings, Checkpoints(tmp_path)) as service:
             await publish(settings, range(50))
             await until(lambda: seen(service) == 50)
             await asyncio.to_thread(kafka.kill)
-            try:
-                await service.checkpoint()
-            finally:
-                await asyncio.to_thread(kafka.start)
+            checkpoint = asyncio.create_task(service.checkpoint())
+            await asyncio.to_thread(kafka.start)
+            await checkpoint
             await publish(settings, range(50, 100))
             await until(lambda: seen(service) == 100)
         assert await sent(settings) == expected(range(100))
+
+    asyncio.run(run())
+
+
+class Stuck(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
+    """A producer that confirms nothing: an idempotent one retries for as long as a partition has no leader."""
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+
+def test_it_stops_while_outputs_are_not_confirmed_and_the_next_one_repeats_them(
+    broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = made(broker), Checkpoints(tmp_path)
+    monkeypatch.setattr(consuming, "CLOSE_SECONDS", 0.5)
+
+    async def run() -> None:
+        service = Summing(settings, store)
+        service._outgoing = Outgoing(lambda: Stuck(**client_config(settings.kafka)), in_flight=10)
+        await publish(settings, range(8))
+        async with asyncio.timeout(LIMIT_SECONDS), service:
+            await until(lambda: seen(service) > 0)
+        async with running(settings, store) as after:
+            await until(lambda: seen(after) == 8)
+        assert await sent(settings) == expected(range(8))
 
     asyncio.run(run())
 

@@ -37,16 +37,23 @@ def test_none_before_the_first(store: CheckpointStore) -> None:
 
 @given(offset=st.integers(0, 2**62), state=st.dictionaries(st.text(), JSON, max_size=5))
 def test_what_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, offset: int, state: dict[str, Any]) -> None:
-    store = Checkpoints(tmp_path_factory.getbasetemp() / "law")
+    store = Checkpoints(tmp_path_factory.mktemp("law"))
     store.save(*KEY, offset=offset, state=state)
     assert store.load(*KEY) == Checkpoint(offset, state)
 
 
 def test_the_newest_stands_alone(store: Checkpoints) -> None:
-    for offset in (5, 7, 6):  # a store doesn't judge offsets: a stage may go back
-        store.save(*KEY, offset=offset, state={"n": offset})
-    assert store.load(*KEY) == Checkpoint(6, {"n": 6})
+    for offset, text in ((5, "a"), (7, "b"), (7, "c")):
+        store.save(*KEY, offset=offset, state={"text": text})
+    assert store.load(*KEY) == Checkpoint(7, {"text": "c"})
     assert [file.name for file in store.path(*KEY).parent.iterdir()] == ["spend.ticks-3.checkpoint"]
+
+
+def test_a_worker_that_was_thrown_out_does_not_set_the_new_owner_back(store: CheckpointStore) -> None:
+    store.save(*KEY, offset=7, state={"by": "new owner"})
+    with pytest.raises(CheckpointError, match="stands at 7, beyond 6: another worker has the partition"):
+        store.save(*KEY, offset=6, state={"by": "old owner"})
+    assert store.load(*KEY) == Checkpoint(7, {"by": "new owner"})
 
 
 def test_stages_topics_and_partitions_are_kept_apart(store: CheckpointStore) -> None:

@@ -11,6 +11,7 @@ from schemas.records import Charge, PriceStatus, Reason
 from streams import build
 from streams.core.charge import Charged, Charger
 from streams.core.price import Priced
+from streams.io.rules import load_tagger
 from streams.settings import load
 from tests.support.examples import Example, invalid, valid
 
@@ -90,7 +91,7 @@ def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
         def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
             raise ZeroDivisionError("secret detail")
 
-    broken = Charger(Broken(), build.load_tagger(None, None), build.charger(load())._bounds)
+    broken = Charger(Broken(), load_tagger(None, None), build.charger(load())._bounds)
     example = next(e for e in valid() if e.name == "token-call")
     charged: Charged = broken.charge(example.record())
     (letter,) = charged.dead_letters
