@@ -42,6 +42,7 @@ def demo(
 
 
 def _summary(console: Console, out: Outcome) -> None:
+    console.print()
     parts = f"{out.landed:,} landed + {out.duplicate:,} duplicate + {out.dead_lettered:,} dead-lettered"
     console.print(f"events   {out.read:,} read = {parts}", highlight=False)
     console.print(f"dollars  {out.usd_priced:f} priced = {out.usd_landed:f} in ClickHouse", highlight=False)
