@@ -16,7 +16,7 @@ from schemas.records import Charge, ChargeRecord, DeadLetter, Meter, Position, P
 from schemas.watch import Alert, Finding, Mark
 from streams.core.alert import Alerter
 from streams.core.charge import Charged, Charger
-from streams.core.decode import RawRecord
+from streams.core.decode import RawRecord, Rejection, dead_letter
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
 from streams.core.roll import Roller
@@ -49,6 +49,7 @@ class Replay:
         self._watch = watch
         self._alerter = alerter
         self._seen: set[bytes] = set()
+        self._taken: dict[str, int] = {}  # the last offset of each file
         self.totals = Totals()
         self.findings: dict[str, Finding] = {}
         self.alerts: dict[str, Alert] = {}
@@ -61,9 +62,11 @@ class Replay:
     def feed(self, item: Item, file: str) -> tuple[list[Charge], list[DeadLetter]]:
         """Take one row in; returns its charges, duplicates removed, and its dead letters."""
         raw = RawRecord(item.raw, (), Position(file, 0, item.row), None)
-        charged = self._charger.charge(raw, item.event)
+        charged = self._charger.charge(raw, item.event) if item.fault is None else _refused(raw, item.fault)
         fresh = self._fresh(charged)
-        record = ChargeRecord.model_construct(topic=file, partition=0, offset=item.row, charges=fresh)
+        # Rows come in order of time and may hold several events: to the roller the n-th to come is offset n.
+        offset = self._taken[file] = self._taken.get(file, -1) + 1
+        record = ChargeRecord.model_construct(topic=file, partition=0, offset=offset, charges=fresh)
         self._watch_all(self._roller.add(record))
         return fresh, charged.dead_letters
 
@@ -132,3 +135,12 @@ class Replay:
     def _keep(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             self.alerts[alert.alert_id] = alert
+
+
+def _refused(raw: RawRecord, fault: Rejection) -> Charged:
+    """What came of a row that its reader could make no event of."""
+    position = raw.position
+    record = ChargeRecord.model_construct(
+        topic=position.topic, partition=position.partition, offset=position.offset, charges=[]
+    )
+    return Charged(record, [dead_letter(raw, None, fault, {})])

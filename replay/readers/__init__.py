@@ -1,39 +1,96 @@
-"""Readers of histories: each takes a file and yields usage events as CloudEvents, one `Item` a row.
+"""Readers of histories: each takes a file and yields usage events as CloudEvents.
 
-Which reader a file needs is told by its content, never by its name.
+Which reader a file needs is told by its content, never by its name. `docs/readers.md` says what maps to what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from replay.readers import bills, ndjson
+from replay.readers import azure, cur, focus, gcp, lines, ndjson, oci, traces
 from replay.readers.base import Item, ReaderError, opened
+from replay.readers.layouts import Layout
+from replay.readers.lines import Line
+from replay.readers.ordered import in_order
+from replay.readers.values import seconds
+from streams.core.decode import Rejected
 
-__all__ = ["Item", "ReaderError", "read"]
+__all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
 
-Reader = Callable[[Path], Iterator[Item]]
+LAYOUTS: tuple[Layout, ...] = (focus.LAYOUT, *cur.LAYOUTS, azure.LAYOUT, gcp.LAYOUT, oci.LAYOUT, *traces.LAYOUTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one file is read. `timed`: its events come in order of time, not in the order of their arrival."""
+
+    name: str
+    timed: bool
+    read: Callable[[], Iterator[Item]]
 
 
 def read(path: Path) -> Iterator[Item]:
     """The events of one file. Raises ReaderError when the file can't be read or its content is of no known kind."""
-    return _reader(path)(path)
+    return reader_of(path).read()
 
 
-def _reader(path: Path) -> Reader:
+def reader_of(path: Path) -> Reader:
+    """The reader that the file's content asks for. Raises ReaderError when there is none."""
     if str(path) == "-":
-        return ndjson.read
+        return _events(path)
     with opened(path) as stream:
         head = stream.read(65_536)
     if not head.strip():
         raise ReaderError(f"{path}: is empty")
     if head.startswith(b"PAR1"):
-        return bills.read_parquet
+        layout = _layout(lines.parquet_columns(path))
+        return _layout_reader(path, layout, lambda known: lines.of_parquet(path, known.lower))
     if head.lstrip()[:1] in (b"{", b"["):
-        return ndjson.read
-    first_line = head.splitlines()[0].decode("utf-8-sig", "replace")
-    if bills.layout(first_line) is not None:
-        return bills.read_csv
-    known = ", ".join(bills.LAYOUTS)
-    raise ReaderError(f"{path}: is neither NDJSON of events nor a bill of a known layout ({known})")
+        layout = _layout(lines.columns_of_json(head.lstrip().splitlines()[0]))
+        return _events(path) if layout is None else _layout_reader(path, layout, lambda _: lines.of_json(path))
+    layout = _layout(lines.header_of(head.splitlines()[0].decode("utf-8-sig", "replace")))
+    return _layout_reader(path, layout, lambda known: lines.of_csv(path, known.lower))
+
+
+def _layout(columns: Iterable[str]) -> Layout | None:
+    names = frozenset(columns)
+    return next((layout for layout in LAYOUTS if layout.tells(names)), None)
+
+
+def _events(path: Path) -> Reader:
+    return Reader("events", timed=False, read=lambda: ndjson.read(path))
+
+
+def _layout_reader(path: Path, layout: Layout | None, rows: Callable[[Layout], Iterator[Line]]) -> Reader:
+    if layout is None:
+        known = ", ".join(one.name for one in LAYOUTS)
+        raise ReaderError(f"{path}: is neither NDJSON of events nor of a known layout ({known})")
+    return Reader(layout.name, timed=True, read=lambda: in_order(_items(layout, rows(layout))))
+
+
+def _items(layout: Layout, rows: Iterable[Line]) -> Iterator[Item]:
+    """The events of each row, and what is wrong with a row that can't be any. An id is the row's content, and which of
+    its events it is; `in_order` numbers equal ones."""
+    to_events = layout.mapper()
+    for line in rows:
+        if line.fault is not None:
+            yield Item(row=line.number, fault=line.fault)
+            continue
+        try:
+            drafts = list(to_events(line.row))
+        except Rejected as rejected:
+            yield Item(row=line.number, fault=rejected.rejection)
+            continue
+        for part, (kind, time, data) in enumerate(drafts):
+            event: dict[str, object] = {
+                "specversion": "1.0",
+                "id": f"{line.digest}.{part}" if part else line.digest,
+                "source": layout.source,
+                "type": kind,
+                "data": data,
+            }
+            if time is not None:
+                event["time"] = time
+            yield Item(row=line.number, event=event, time=seconds(str(time)))

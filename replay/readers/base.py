@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
+from streams.core.decode import Rejection
+
 
 class ReaderError(ValueError):
     """A file can't be replayed. The message names the file and what is wrong with it."""
@@ -20,7 +23,8 @@ class ReaderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of a history: `raw` as it stood (NDJSON), or an `event` that the reader made of it.
+    """One event of a history: `raw` as it stood (NDJSON), an `event` that the reader made of a row, or the `fault` that
+    makes a row no event. A row of a bill may give several (its credits), a job one for each hour.
 
     `time` (epoch seconds) orders the rows of several files; None leaves the row where it is.
     """
@@ -29,6 +33,7 @@ class Item:
     raw: bytes | None = None
     event: dict[str, object] | None = None
     time: float | None = None
+    fault: Rejection | None = None
 
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -36,7 +41,8 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed where its first bytes say so. Raises ReaderError when it can't be opened."""
+    """The file's bytes, decompressed where its first bytes say so. Raises ReaderError when it can't be read to its end:
+    what is compressed and cut off has lost rows that nobody can name."""
     if str(path) == "-":
         yield sys.stdin.buffer
         return
@@ -54,7 +60,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
                 yield file
     except FileNotFoundError:
         raise ReaderError(f"{path}: does not exist") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise ReaderError(f"{path}: can't be read ({error})") from None
 
 

@@ -3,17 +3,21 @@
 The same report is spelt `lineItem/UnblendedCost` (legacy), `line_item_unblended_cost` (CUR 2.0, Athena) or
 `unblended_cost` (a reduced export). The table below reads: FOCUS column, then the column in each spelling.
 Source: https://docs.aws.amazon.com/cur/latest/userguide/data-dictionary.html
+
+Billed costs are the report's unblended costs, untouched, so that they sum to the invoice: usage under a savings plan is
+billed on demand and its negation takes that back. Effective costs are amortised, so that they sum to the same over a
+commitment's life: usage under a commitment bears its share of it, and what paid for the commitment bears only the part
+that went unused, where the report says how much that is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
-import orjson
-
-Row = Mapping[str, Any]
+from replay.readers.layouts import Layout, bill, has
+from replay.readers.values import Row, first_given, moment, number, tags
+from schemas.base import plain_decimal
 
 #        FOCUS column          legacy                                2.0                                    reduced
 TABLE = (
@@ -36,68 +40,84 @@ TABLE = (
     ("ConsumedQuantity",      "lineItem/UsageAmount",               "line_item_usage_amount",              "usage_amount"),
     ("ConsumedUnit",          "pricing/unit",                       "pricing_unit",                        "unit"),
 )  # fmt: skip
+TIMES = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
 TYPE = ("lineItem/LineItemType", "line_item_line_item_type", "line_item_type")
-RESERVED = ("reservation/EffectiveCost", "reservation_effective_cost", "reservation_effective_cost")
-SAVINGS_PLAN = (
-    "savingsPlan/SavingsPlanEffectiveCost", "savings_plan_savings_plan_effective_cost", "savings_plan_effective_cost",
-)  # fmt: skip
 TAG_PREFIX = ("resourceTags/user:", "resource_tags_user_", "tag_")
+
+# What is amortised, by the line's type. The reduced export has no columns for the unused parts.
+COVERED = {
+    "DiscountedUsage": ("reservation/EffectiveCost", "reservation_effective_cost", "reservation_effective_cost"),
+    "SavingsPlanCoveredUsage": (
+        "savingsPlan/SavingsPlanEffectiveCost", "savings_plan_savings_plan_effective_cost", "savings_plan_effective_cost",
+    ),
+}  # fmt: skip
+UNUSED_RESERVED = (
+    ("reservation/UnusedAmortizedUpfrontFeeForBillingPeriod", "reservation/UnusedRecurringFee"),
+    ("reservation_unused_amortized_upfront_fee_for_billing_period", "reservation_unused_recurring_fee"),
+    (),
+)
+COMMITTED_AND_USED = (
+    ("savingsPlan/TotalCommitmentToDate", "savingsPlan/UsedCommitment"),
+    ("savings_plan_total_commitment_to_date", "savings_plan_used_commitment"),
+    (),
+)
+RESERVATION = (("reservation/ReservationARN",), ("reservation_reservation_a_r_n", "reservation_reservation_arn"), ())
 
 CATEGORY = {
     "Usage": "Usage", "DiscountedUsage": "Usage", "SavingsPlanCoveredUsage": "Usage", "Tax": "Tax", "Credit": "Credit",
     "Fee": "Purchase", "RIFee": "Purchase", "SavingsPlanRecurringFee": "Purchase", "SavingsPlanUpfrontFee": "Purchase",
     "Refund": "Adjustment", "SavingsPlanNegation": "Adjustment",
 }  # fmt: skip
-COMMITTED = frozenset({"RIFee", "SavingsPlanRecurringFee", "SavingsPlanUpfrontFee", "SavingsPlanNegation"})
-"""Charges that pay for a commitment: their effective cost is in the usage that the commitment covers."""
 
 
 def _reader(spelling: int) -> Callable[[Row], dict[str, object]]:
     columns = [(line[0], line[spelling + 1]) for line in TABLE if line[spelling + 1]]
 
     def read(row: Row) -> dict[str, object]:
-        data: dict[str, object] = {name: row[column] for name, column in columns if _given(row.get(column))}
-        for name in ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd"):
+        data: dict[str, object] = {name: row[column] for name, column in columns if column in row}
+        for name in TIMES:
             if name in data:
-                data[name] = _moment(data[name])
-        kind = str(row.get(TYPE[spelling]) or "")
+                data[name] = moment(str(data[name]))
+        kind = str(row.get(TYPE[spelling], ""))
+        if kind:
+            data["ChargeCategory"] = CATEGORY.get(kind, "Adjustment")
+        if (effective := _effective(kind, row, spelling, data.get("BilledCost"))) is not None:
+            data["EffectiveCost"] = effective
         data["ServiceProviderName"] = "AWS"
-        data["ChargeCategory"] = CATEGORY.get(kind, "Adjustment")
-        data["EffectiveCost"] = _effective(kind, row, spelling, data.get("BilledCost"))
         data["Tags"] = _tags(row, spelling)
         return data
 
     return read
 
 
-def _given(value: object) -> bool:
-    return value is not None and value != ""
+def _effective(kind: str, row: Row, spelling: int, billed: object) -> Any:
+    """The amortised cost; None when the report does not tell it, which is not zero."""
+    if kind in COVERED:
+        return row.get(COVERED[kind][spelling])
+    if kind == "RIFee":
+        return _sum(row, UNUSED_RESERVED[spelling], sign=1)
+    if kind == "SavingsPlanRecurringFee":
+        return _sum(row, COMMITTED_AND_USED[spelling], sign=-1)
+    bought = kind == "Fee" and first_given(row, RESERVATION[spelling]) is not None
+    return "0" if bought or kind in {"SavingsPlanUpfrontFee", "SavingsPlanNegation"} else billed
 
 
-def _effective(kind: str, row: Row, spelling: int, billed: object) -> object:
-    if kind == "DiscountedUsage" and _given(row.get(RESERVED[spelling])):
-        return row[RESERVED[spelling]]
-    if kind == "SavingsPlanCoveredUsage" and _given(row.get(SAVINGS_PLAN[spelling])):
-        return row[SAVINGS_PLAN[spelling]]
-    return "0" if kind in COMMITTED else billed
-
-
-def _moment(value: object) -> str:
-    """CUR writes UTC, with or without saying so."""
-    text = value.isoformat() if isinstance(value, datetime) else str(value).replace(" ", "T", 1)
-    return text if text.endswith("Z") or "+" in text else text + "Z"
+def _sum(row: Row, columns: tuple[str, ...], sign: int) -> str:
+    """The first column plus or minus the second; zero, as for any purchase, where the report has neither."""
+    if not columns or not row.keys() >= set(columns):
+        return "0"
+    return plain_decimal(number(row, columns[0]) + sign * number(row, columns[1]))
 
 
 def _tags(row: Row, spelling: int) -> dict[str, str]:
     prefix = TAG_PREFIX[spelling]
-    found = {name.removeprefix(prefix): str(value) for name, value in row.items() if name.startswith(prefix) and value}
-    packed = row.get("resource_tags")  # CUR 2.0 keeps them in one map
-    if isinstance(packed, str) and packed.startswith("{"):
-        found |= {str(k).removeprefix("user_"): str(v) for k, v in orjson.loads(packed).items()}
+    found = {name.removeprefix(prefix): str(value) for name, value in row.items() if name.startswith(prefix)}
+    if packed := row.get("resource_tags"):  # CUR 2.0 keeps them in one map
+        found |= {key.removeprefix("user_"): value for key, value in tags(packed).items()}
     return found
 
 
-LAYOUTS: dict[str, tuple[frozenset[str], Callable[[Row], dict[str, object]]]] = {
-    name: (frozenset({TABLE[0][spelling + 1], TYPE[spelling], TABLE[3][spelling + 1]}), _reader(spelling))
+LAYOUTS: tuple[Layout, ...] = tuple(
+    bill(f"aws-cur-{name}", has(TABLE[0][spelling + 1], TYPE[spelling], TABLE[3][spelling + 1]), _reader(spelling))
     for spelling, name in enumerate(("legacy", "2.0", "reduced"))
-}
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from replay.readers import Item, ReaderError, read
-from replay.readers.together import rows
-from schemas.events import LINE_ITEM, TOKEN_CALL
-from schemas.records import Position
-from streams.core.decode import Bounds, RawRecord, decode
-from tests.support.shared import shared
+from replay.readers import ReaderError, read
+from replay.readers.together import expand, rows
+from schemas.events import LINE_ITEM, TOKEN_CALL, UsageEvent
+from tests.support.reading import data, taken
 
 EVENT = {
     "specversion": "1.0",
@@ -46,13 +44,6 @@ def focus_csv(path: Path, *over: dict[str, str]) -> Path:
         writer.writeheader()
         writer.writerows([{**FOCUS, **row} for row in over or ({},)])
     return path
-
-
-def data(item: Item) -> dict[str, Any]:
-    assert item.event is not None
-    found = item.event["data"]
-    assert isinstance(found, dict)
-    return found
 
 
 def test_ndjson_plain_gzip_and_zstd_are_the_same(tmp_path: Path) -> None:
@@ -83,8 +74,7 @@ def test_a_focus_row_becomes_a_line_item(tmp_path: Path) -> None:
     assert data(item)["Tags"] == {"team": "a"}
     assert data(item)["ChargePeriodStart"] == "2026-11-02T00:00:00+00:00"
     assert "ContractedCost" not in data(item)  # NULL is missing, not zero
-    decoded = decode(RawRecord(None, (), Position("f", 0, item.row), None), Bounds(), item.event)
-    assert not decoded.dead_letters
+    assert isinstance(taken(item), UsageEvent)
 
 
 def test_focus_as_parquet_is_the_same_as_csv(tmp_path: Path) -> None:
@@ -96,7 +86,7 @@ def test_focus_as_parquet_is_the_same_as_csv(tmp_path: Path) -> None:
 
 
 def test_the_same_bill_under_another_name_has_the_same_ids(tmp_path: Path) -> None:
-    rows_of = ({}, {}, {"BilledCost": "5"})
+    rows_of: tuple[dict[str, str], ...] = ({}, {}, {"BilledCost": "5"})
     first = [item.event["id"] for item in read(focus_csv(tmp_path / "a.csv", *rows_of)) if item.event]
     second = [item.event["id"] for item in read(focus_csv(tmp_path / "b.csv", *rows_of)) if item.event]
     assert first == second
@@ -117,41 +107,6 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         list(read(tmp_path / "nowhere.ndjson"))
 
 
-CUR = [
-    {
-        "lineItem/UnblendedCost": "0.5", "pricing/publicOnDemandCost": "1", "lineItem/CurrencyCode": "USD",
-        "lineItem/UsageStartDate": "2026-11-01T00:00:00Z", "lineItem/UsageEndDate": "2026-11-01T01:00:00Z",
-        "lineItem/LineItemType": "DiscountedUsage", "lineItem/ProductCode": "AmazonEC2",
-        "reservation/EffectiveCost": "0.25", "resourceTags/user:team": "a",
-    },
-    {
-        "line_item_unblended_cost": "0.5", "pricing_public_on_demand_cost": "1", "line_item_currency_code": "USD",
-        "line_item_usage_start_date": "2026-11-01 00:00:00.000", "line_item_usage_end_date": "2026-11-01 01:00:00.000",
-        "line_item_line_item_type": "DiscountedUsage", "line_item_product_code": "AmazonEC2",
-        "reservation_effective_cost": "0.25", "resource_tags_user_team": "a",
-    },
-    {
-        "unblended_cost": "0.5", "public_on_demand_cost": "1", "currency": "USD", "usage_start": "2026-11-01T00:00:00Z",
-        "usage_end": "2026-11-01T01:00:00Z", "line_item_type": "DiscountedUsage", "product_code": "AmazonEC2",
-        "reservation_effective_cost": "0.25", "tag_team": "a",
-    },
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("row", CUR, ids=["legacy", "2.0", "reduced"])
-def test_a_cost_and_usage_report_in_any_spelling(tmp_path: Path, row: dict[str, str]) -> None:
-    with (tmp_path / "cur.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        writer.writeheader()
-        writer.writerow(row)
-    (item,) = read(tmp_path / "cur.csv")
-    found = data(item)
-    assert (found["BilledCost"], found["EffectiveCost"], found["ListCost"]) == ("0.5", "0.25", "1")
-    assert (found["ChargeCategory"], found["Tags"]) == ("Usage", {"team": "a"})
-    decoded = decode(RawRecord(None, (), Position("f", 0, item.row), None), Bounds(), item.event)
-    assert not decoded.dead_letters
-
-
 def test_bills_are_read_side_by_side_in_order_of_time(tmp_path: Path) -> None:
     late = focus_csv(tmp_path / "late.csv", {"ChargePeriodStart": "2026-11-02 00:30:00"}, {})
     early = focus_csv(tmp_path / "early.csv", {"ChargePeriodStart": "2026-11-01 00:00:00"})
@@ -166,24 +121,82 @@ def test_event_files_keep_their_order_of_arrival(tmp_path: Path) -> None:
     assert found == [("b", 1), ("b", 2), ("b", None), ("a", 1), ("a", 2), ("a", None)]
 
 
-def column(path: Path, name: str) -> Iterator[Decimal]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            if row[name] not in ("", "NULL"):
-                yield Decimal(row[name])
+def test_parquet_keeps_digits_maps_and_zones(tmp_path: Path) -> None:
+    day = datetime(2026, 11, 2, tzinfo=UTC)
+    row = {
+        **FOCUS, "BilledCost": Decimal("0.000000000123456789"), "ContractedCost": None, "ChargeClass": None,
+        "ChargePeriodStart": day, "ChargePeriodEnd": day.replace(tzinfo=None, hour=1), "Tags": [("team", "a")],
+    }  # fmt: skip
+    tags = pa.map_(pa.string(), pa.string())
+    table = pa.Table.from_pylist([{**row, "Tags": None}]).drop_columns("Tags")
+    pq.write_table(table.append_column("Tags", pa.array([row["Tags"]], tags)), tmp_path / "focus.parquet")
+    (item,) = read(tmp_path / "focus.parquet")
+    assert data(item)["BilledCost"] == "0.000000000123456789"
+    assert data(item)["Tags"] == {"team": "a"}
+    event = taken(item)
+    assert isinstance(event, UsageEvent)
+    assert event.time == day
 
 
-@pytest.mark.parametrize(
-    ("file", "rows_in_it", "billed"),
-    [
-        ("focus_sample/focus_sample.csv", 1000, "BilledCost"),
-        ("focus_converters/aws_cur_2023-11_anonymous.csv", 1281, "lineItem/UnblendedCost"),
-        ("aws_cur/cur_line_items_2018-10.csv.gz", 119_307, "unblended_cost"),
-    ],
-)
-def test_real_bills_lose_no_row_and_no_digit(file: str, rows_in_it: int, billed: str) -> None:
-    path = shared("data") / file
-    items = list(read(path))
-    assert len(items) == rows_in_it
-    assert sum((Decimal(data(item)["BilledCost"]) for item in items), Decimal(0)) == sum(column(path, billed))
+def test_a_row_of_too_many_or_too_few_cells_is_refused(tmp_path: Path) -> None:
+    path = focus_csv(tmp_path / "focus.csv", {}, {}, {})
+    header, first, second, third = path.read_text().splitlines()
+    path.write_text("\n".join([header, first, second + ",more", third.partition(",")[2], ""]))
+    good, *bad = sorted(read(path), key=lambda item: item.row)
+    assert good.fault is None
+    assert [item.row for item in bad] == [3, 4]
+    assert [item.fault and item.fault.problem for item in bad] == [
+        "the row has 13 cells, its header 12",
+        "the row has 11 cells, its header 12",
+    ]
+
+
+def test_last_cells_may_be_left_out_of_every_row_but_not_by_a_cut(tmp_path: Path) -> None:
+    header, row = ",".join(list(FOCUS)[:10]), ",".join(list(FOCUS.values())[:10])
+    (tmp_path / "short.csv").write_text(f"{header},Tags\n{row}\n{row}\n")
+    assert [item.fault for item in read(tmp_path / "short.csv")] == [None, None]
+    (tmp_path / "cut.csv").write_text(f"{header},Tags\n{row}")
+    assert [item.fault is None for item in read(tmp_path / "cut.csv")] == [False]
+
+
+def test_a_cell_beyond_all_bounds_costs_its_own_row_only(tmp_path: Path) -> None:
+    """A quote that is never closed swallows the rows behind it: the reader gives up on it and goes on."""
+    path = focus_csv(tmp_path / "focus.csv", {}, {"ServiceName": "x" * 200_000}, {})
+    items = sorted(read(path), key=lambda item: item.row)
+    assert [item.fault is None for item in items] == [True, False, True]
+    assert items[1].fault is not None
+    assert "field larger than field limit" in items[1].fault.problem
+
+
+def test_a_compressed_file_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
+    whole = gzip.compress(focus_csv(tmp_path / "focus.csv", *[{}] * 50).read_bytes())
+    (tmp_path / "cut.gz").write_bytes(whole[:-20])
+    with pytest.raises(ReaderError, match="can't be read"):
+        list(read(tmp_path / "cut.gz"))
+
+
+def test_folders_and_patterns_stand_for_their_files(tmp_path: Path) -> None:
+    (tmp_path / "bills" / "2026").mkdir(parents=True)
+    one = focus_csv(tmp_path / "bills" / "b.csv")
+    two = focus_csv(tmp_path / "bills" / "2026" / "a.csv")
+    (tmp_path / "bills" / "LICENSE").write_text("text")
+    (tmp_path / "bills" / ".hidden").write_text("text")
+    found = expand([tmp_path / "bills"])
+    assert found.files == [two, one]
+    assert [reason.partition(":")[0] for reason in found.skipped] == [str(tmp_path / "bills" / "LICENSE")]
+    more = [focus_csv(tmp_path / "bills" / f"b{n}.csv") for n in (3, 1, 2)]
+    assert expand([tmp_path / "bills" / "*.csv"]).files == sorted([one, *more])
+    for path in more:
+        path.unlink()
+    assert expand([tmp_path / "**" / "*.csv", one]).files == [two, one, one]
+    assert expand([Path("-")]).files == [Path("-")]
+
+
+def test_a_folder_or_pattern_without_histories_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("text")
+    for empty in (tmp_path, tmp_path / "*.csv"):
+        with pytest.raises(ReaderError, match="holds no history"):
+            expand([empty])
+    assert expand([tmp_path / "missing"]).files == [
+        tmp_path / "missing"
+    ]  # named, so that reading it says what is wrong
