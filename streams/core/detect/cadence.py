@@ -10,9 +10,10 @@ from typing import Any
 
 STEPS = (60, 300, 3600, 86_400)
 MATERIAL = 0.05  # of the events: calls stamped by the whole second stand on a minute's end in 1 of 60 by chance
+MAIN = 0.5  # of the events: what few events must show
 NESTED = 0.5  # of the events on the next finer step: of minute buckets, 1 in 5 stands on five minutes by chance
-MEMORY = 200.0  # events
-SURE = 20.0  # events: before, the pace may change at every event
+MEMORY = 1000.0  # events
+MANY = 300.0  # events from which a share as small as MATERIAL says something
 
 
 class Pace:
@@ -37,13 +38,19 @@ class Pace:
             self.counts[index] = self.counts[index] * fade + aligned.get(step, 0)
         pace, finer = self.base, self.events
         for step, count in zip(STEPS, self.counts, strict=True):
-            if count < MATERIAL * self.events or (count < NESTED * finer and finer is not self.events):
+            if count < self._needed(step) * self.events or (finer is not self.events and count < NESTED * finer):
                 break
             pace, finer = max(self.base, step), count
         if pace == self.seconds:
             return False
         self.seconds = pace
         return True
+
+    def _needed(self, step: int) -> float:
+        """The share of the events that makes this step a pace: less to stay there than to come there."""
+        if self.events < MANY:
+            return MAIN
+        return MATERIAL / 2 if self.seconds >= step else MATERIAL
 
     def to_json(self) -> list[Any]:
         return [self.base, self.fixed, self.seconds, self.events, self.counts]

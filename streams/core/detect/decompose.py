@@ -36,7 +36,9 @@ class _Each:
         return self.fresh * self.fresh_price + self.cached * self.cached_price + self.output * self.output_price
 
 
-def decompose(actual: Parts, usual: Parts, expected_usd: float, excess: Decimal, only: tuple[str, ...] = NAMES) -> Decomposition:
+def decompose(
+    actual: Parts, usual: Parts, expected_usd: float, excess: Decimal, only: tuple[str, ...] = NAMES
+) -> Decomposition:
     """Split `excess` into the four, which sum to it exactly. `expected_usd` is of the whole stretch; `only` names the
     parts that are in question (a finding about prices takes the volume as given)."""
     raw = _raw(actual, usual, expected_usd)

@@ -6,17 +6,35 @@ from decimal import Decimal
 
 from schemas.watch import Driver
 from streams.core.detect.decompose import MICRO
-from streams.core.detect.parts import NOTHING, Parts
+from streams.core.detect.parts import NOTHING, Parts, payer_of
 
+ONE = 0.7  # of the excess
 MOST = 5
 LEAST_SHARE = 0.01
+
+
+def is_one_payers(actual: Parts, usual: Parts, expected_usd: float, payer: str) -> bool:
+    """Whether one payer carries most of the excess: its own series will say so."""
+    gains: dict[str, float] = {}
+    scale = _scale(usual, expected_usd)
+    for key in actual.keys() | usual.keys():
+        gain = actual.get(key, NOTHING).usd - scale * usual.get(key, NOTHING).usd
+        who = payer_of(key, payer)
+        gains[who] = gains.get(who, 0.0) + gain
+    rises = {who: gain for who, gain in gains.items() if gain > 0}
+    largest = max(rises, key=lambda who: (rises[who], who), default="")
+    return bool(largest) and rises[largest] >= ONE * sum(rises.values())
+
+
+def _scale(usual: Parts, expected_usd: float) -> float:
+    base = sum(part.usd for part in usual.values())
+    return expected_usd / base if base > 0 else 0.0
 
 
 def drivers(actual: Parts, usual: Parts, expected_usd: float, excess: Decimal) -> list[Driver]:
     """The cells of the largest part in the excess, largest first, each against its usual spend scaled to what was
     expected of the whole. A share is a part of `excess`, 0 to 1."""
-    base = sum(part.usd for part in usual.values())
-    scale = expected_usd / base if base > 0 else 0.0
+    scale = _scale(usual, expected_usd)
     gains = {
         key: actual.get(key, NOTHING).usd - scale * usual.get(key, NOTHING).usd for key in actual.keys() | usual.keys()
     }

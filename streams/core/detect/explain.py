@@ -49,7 +49,9 @@ def explain(
     if kind is FindingKind.IDLE:
         return f"{name} pays for GPUs that do nothing {since}: {dollars(excess)} wasted, {dollars(observed - expected)} an hour."
     if kind is FindingKind.UNPRICED:
-        return f"{name} has usage without a known price {since}: about {dollars(excess)} is at risk of not being counted."
+        return (
+            f"{name} has usage without a known price {since}: about {dollars(excess)} is at risk of not being counted."
+        )
     if kind is FindingKind.UNALLOCATED:
         return f"{name} spends {dollars(observed)} an hour without an owner {since}, {dollars(expected)} is usual: tags are missing."
     if kind is FindingKind.NEW_SERIES:

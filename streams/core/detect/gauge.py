@@ -7,16 +7,22 @@ clearly beyond that record is unusual. So a bursty series earns itself a wide ba
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, log, sqrt
 from typing import Any, NamedTuple
 
 SPANS = (1, 3, 10)  # windows
 LONGEST = SPANS[-1]
-FLOORS = (log(2.0), log(1.5), log(1.3))  # never call less than this unusual, per span
-MARGINS = (log(1.6), log(1.35), log(1.2))  # how far beyond the record, per span
+FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, per span
+MARGINS = (log(1.7), log(1.5), log(1.4))  # how far beyond the record, per span
+CHANCE = 5.0  # standard deviations by which requests may come unevenly
+COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
 YOUNG = log(2.0)  # added to the margins at birth, fading as records become trustworthy
-GROWN = 86_400.0  # seconds in which that fades to 1/e
-RECORD_LIFE = 14 * 86_400.0  # seconds in which a record fades to 1/e
+DAY = 86_400.0
+GROWN = DAY  # seconds in which that fades to 1/e
+GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
+
+
+NO_LOGS = [0.0] * len(SPANS)
 
 
 class Reading(NamedTuple):
@@ -34,73 +40,97 @@ CALM = Reading(0.0, 1.0, 1, 0.0)
 class Gauge:
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
-    __slots__ = ("age", "den", "dens", "low", "num", "nums", "records", "seen", "skip")
+    __slots__ = (
+        "age", "den", "dens", "held", "logs", "num", "nums", "pad", "past", "records", "reference", "scale", "seen",
+        "skip", "until", "usual",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale  # of floors and margins: a price strays less than a volume
         self.nums: list[float] = []
         self.dens: list[float] = []
+        self.pad = 0.0  # of the window under judgement
+        self.reference = 0.0
+        self.logs = NO_LOGS
         self.skip = 0  # bit n: the n-th newest window is not to be learnt
         self.num = 0.0  # smoothed, of windows older than the longest span
         self.den = 0.0
         self.seen = 0  # windows behind the smoothed values
         self.age = 0.0  # seconds watched
-        self.records = [0.0, 0.0, 0.0]
-        self.low = [0.0, 0.0]  # the deepest log-ratios of the two longer spans
+        self.records = [0.0, 0.0, 0.0]  # of this generation
+        self.held = NO_LOGS  # of windows under suspicion: records when it comes to nothing
+        self.past = [0.0, 0.0, 0.0]  # of the one before
+        self.usual = 0.0  # the usual ratio, as of before the newest window
+        self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
-    @property
-    def usual(self) -> float:
-        """The usual ratio."""
+    def _refresh(self) -> None:
+        """Set `usual`, from all windows but the newest while none is old enough to be smoothed."""
         if self.den > 0:
-            return self.num / self.den
-        dens = sum(self.dens[:-1])
-        return sum(self.nums[:-1]) / dens if dens else 0.0
+            self.usual = self.num / self.den
+        else:
+            dens = sum(self.dens)
+            self.usual = sum(self.nums) / dens if dens else 0.0
 
-    def thresholds(self, sensitivity: float = 1.0) -> list[float]:
-        """The log-ratio from which each span is unusual."""
+    def thresholds(self, sensitivity: float = 1.0, count: float = 0.0) -> list[float]:
+        """The log-ratio from which each span is unusual. `count` is how many requests a window usually has, 0 for what
+        isn't counted: few of them come unevenly by chance alone."""
         young = YOUNG * exp(-self.age / GROWN)
+        scale = self.scale
+        thresholds = [
+            max(floor * scale, max(record, past) + (margin + young) * scale) / sensitivity
+            for floor, record, past, margin in zip(FLOORS, self.records, self.past, MARGINS, strict=True)
+        ]
+        if not 0 < count < COUNTABLE:
+            return thresholds
         return [
-            max(floor, record + margin + young) / sensitivity
-            for floor, record, margin in zip(FLOORS, self.records, MARGINS, strict=True)
+            max(threshold, log(1.0 + CHANCE * sqrt(2.0 / (count * span))))
+            for threshold, span in zip(thresholds, SPANS, strict=True)
         ]
 
-    def judge(self, num: float, den: float, upper: float, little: float, sensitivity: float = 1.0) -> Reading:
+    def judge(
+        self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
+        sensitivity: float = 1.0,
+    ) -> Reading:  # fmt: skip
         """Take the window in and score it against the larger of the usual and `upper`; `little` is a ratio that hardly
-        matters, so that a series that rests at zero does not see miracles."""
-        reference = max(self.usual, upper) if self.seen or self.nums else upper
+        matters, so that a series that rests at zero does not see miracles. `pad` is a `den` of next to no weight: so
+        much of the reference is added, so that a handful of requests does not set a record."""
+        self.pad = pad
+        self._refresh()
+        reference = max(self.usual, upper)
         self.nums.append(num)
         self.dens.append(den)
         self.skip = (self.skip << 1) & 0x7FF
-        if reference + little <= 0:
+        self._weigh(reference, little)
+        logs = self.logs
+        if logs is NO_LOGS:
             return CALM
-        logs = self._logs(reference, little)
-        thresholds = self.thresholds(sensitivity)
+        thresholds = self.thresholds(sensitivity, count)
         scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
         best = max(range(3), key=scores.__getitem__)
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
 
-    def learn(self, upper: float, little: float, seconds: float, life: float, *, usual: bool) -> None:
+    def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
         """Learn the window that `judge` took in, if it was usual; what leaves the longest span is smoothed over `life`.
 
         Must be called after each `judge`.
         """
-        reference = max(self.usual, upper)
-        if usual and reference + little > 0:
-            fade = 1.0 - seconds / RECORD_LIFE
-            logs = self._logs(reference, little)
-            self.records = [max(record * fade, ratio) for record, ratio in zip(self.records, logs, strict=True)]
-            typical = log((self.span_ratio(3) + little) / (self.usual + little)) if self.usual + little > 0 else 0.0
-            typical10 = log((self.span_ratio(10) + little) / (self.usual + little)) if self.usual + little > 0 else 0.0
-            self.low = [min(self.low[0] * fade, typical), min(self.low[1] * fade, typical10)]
-        elif not usual:
+        logs = self.logs
+        if usual:
+            if suspect:
+                self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
+            elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
+                self.records = [max(three) for three in zip(self.records, self.held, logs, strict=True)]
+                self.held = NO_LOGS
+        else:
             self.skip |= 1
-        self.age += seconds
+        self._grow(seconds)
         if len(self.nums) > LONGEST:
-            self._smooth(self.nums.pop(0), self.dens.pop(0), reference, seconds, life)
+            self._smooth(self.nums.pop(0), self.dens.pop(0), seconds, life)
 
-    def _smooth(self, num: float, den: float, reference: float, seconds: float, life: float) -> None:
+    def _smooth(self, num: float, den: float, seconds: float, life: float) -> None:
         if self.skip & (1 << LONGEST):
             return
-        cap = (reference * exp(self.records[0] + MARGINS[0])) * den
+        cap = (self.reference * exp(max(self.records[0], self.past[0]) + MARGINS[0] * self.scale)) * den
         if self.seen >= 30 and cap > 0:
             num = min(num, cap)
         self.seen += 1
@@ -110,6 +140,7 @@ class Gauge:
 
     def forget(self, windows: int) -> None:
         """Don't learn the newest `windows`: they turned out unusual."""
+        self.held = NO_LOGS
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
     def rest(self, windows: int, seconds: int, life: float) -> None:
@@ -120,8 +151,20 @@ class Gauge:
         keep = (1.0 - max(1.0 / max(1, self.seen), seconds / life)) ** windows
         self.num, self.den = self.num * keep, self.den * keep + 1.0 - keep
         self.seen += windows
-        self.age += windows * seconds
+        self._grow(windows * seconds)
         self.skip = 0
+
+    def _grow(self, seconds: float) -> None:
+        """Records last for one to two generations, which get longer with age: 1, 2, 4, then 7 days."""
+        self.age += seconds
+        if self.age >= self.until:
+            self.past, self.records = self.records, [0.0, 0.0, 0.0]
+            self.until = self.age + min(GENERATION, self.age + DAY)
+
+    def met(self, height: float) -> None:
+        """A log-ratio that turned out to be nothing: the same again shall not be told."""
+        for index, margin in enumerate(MARGINS):
+            self.records[index] = max(self.records[index], height - margin * self.scale)
 
     def adopt(self) -> None:
         """The present level is the usual one from now on."""
@@ -129,32 +172,53 @@ class Gauge:
         if dens > 0:
             self.num, self.den = sum(self.nums) / len(self.nums), dens / len(self.dens)
         self.skip = 0
+        self._refresh()
 
     def span_ratio(self, span: int) -> float:
         """The ratio over the newest `span` windows."""
         dens = sum(self.dens[-span:])
         return sum(self.nums[-span:]) / dens if dens else 0.0
 
-    def _logs(self, reference: float, little: float) -> list[float]:
+    def _weigh(self, reference: float, little: float) -> None:
+        """Set `logs`: how far each span is above the reference, 0 where it isn't."""
+        self.reference = reference
         base = reference + little
-        nums, dens = self.nums, self.dens
-        out = []
+        if base <= 0:
+            self.logs = NO_LOGS
+            return
+        nums, dens, pad = self.nums, self.dens, self.pad
+        logs = []
         for span in SPANS:
             if len(nums) < span:
-                out.append(0.0)
+                logs.append(0.0)
                 continue
-            den = sum(dens[-span:])
-            ratio = sum(nums[-span:]) / den if den else 0.0
-            out.append(log(max(ratio + little, 1e-30) / base))
-        return out
+            num = nums[-1] if span == 1 else sum(nums[-span:])
+            den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
+            ratio = ((num + pad * reference) / den + little) / base if den else 0.0
+            logs.append(log(ratio) if ratio > 1.0 else 0.0)
+        self.logs = logs if any(logs) else NO_LOGS
 
     def to_json(self) -> list[Any]:
-        return [self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.records, self.low]
+        return [
+            self.nums,
+            self.dens,
+            self.skip,
+            self.num,
+            self.den,
+            self.seen,
+            self.age,
+            self.until,
+            self.scale,
+            self.records,
+            self.past,
+            self.held,
+        ]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Gauge:
         gauge = cls()
         gauge.nums, gauge.dens = list(state[0]), list(state[1])
-        gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age = state[2:7]
-        gauge.records, gauge.low = list(state[7]), list(state[8])
+        gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age, gauge.until, gauge.scale = state[2:9]
+        gauge.records, gauge.past, gauge.held = list(state[9]), list(state[10]), list(state[11])
+        gauge.usual = state[12]
         return gauge

@@ -5,29 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.records import Meter
 from schemas.watch import Decomposition, Finding, FindingKind, Severity
 from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
-from streams.core.detect.drivers import drivers
+from streams.core.detect.drivers import drivers, is_one_payers
 from streams.core.detect.explain import explain
 from streams.core.detect.parts import Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.sums import SeriesKey, utc
 
+if TYPE_CHECKING:
+    from streams.core.detect.series import Series
+
 GROWTH = 1.25  # an update is worth a record when the excess has grown by so much
-FOLLOW = 4.0  # an expectation follows the hour of the day by no more than this factor
+FOLLOW = 10.0  # an expectation follows the hour of the day by no more than this factor
+MORE = 1.5  # times: clearly more
 BREATH = 3600  # seconds after which it is worth one anyway
-BASES = ("level", "size", "rate", "own")
-"""What a finding measures against: the usual spend, the usual cost of as many requests, the usual price of as many
-tokens, or a figure of its own kind."""
-IN_QUESTION = {
-    "level": NAMES,
-    "size": ("tokens_per_request", "unit_price", "mix"),
-    "rate": ("unit_price", "mix"),
-    "own": ("volume",),
-}
+IN_QUESTION = (NAMES, ("tokens_per_request", "unit_price", "mix"), ("unit_price", "mix"), ("volume",))
+"""By LEVEL, SIZE, RATE, OWN: a finding about prices takes the volume as given."""
+RISING = (FindingKind.SPIKE, FindingKind.CREEP)
 DECOMPOSED = (FindingKind.SPIKE, FindingKind.CREEP, FindingKind.NEW_SERIES)
 
 
@@ -64,11 +62,13 @@ class Case:
     stretch: Stretch
     detected_at: int
     last_seen: int
-    basis: int  # index into BASES
-    score: float
-    height: float  # log-ratio when it opened: calm is well below
-    usual: float  # USD per window when it opened
-    mid: float  # and what its profile said then; 0 without one
+    basis: int  # LEVEL, SIZE, RATE or OWN
+    score: float = 1.0
+    height: float = 0.0  # log-ratio when it opened: calm is well below
+    usual: float = 0.0  # USD per window when it opened
+    mid: float = 0.0  # and what its profile said then; 0 without one
+    hidden: bool = False  # nearly all of it is one payer's, whose own series tells of it
+    settled: bool = False  # a person has said what it is
     revision: int = -1
     calm: int = 0  # windows in a row
     told: float = 0.0  # excess of the last record
@@ -81,18 +81,34 @@ class Case:
     def to_json(self) -> list[Any]:
         return [
             self.kind.value, self.stretch.to_json(), self.detected_at, self.last_seen, self.basis, self.score,
-            self.height, self.usual, self.mid, self.revision, self.calm, self.told, self.told_at,
+            self.height, self.usual, self.mid, self.hidden, self.settled, self.revision, self.calm, self.told, self.told_at,
         ]  # fmt: skip
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Case:
         return cls(FindingKind(state[0]), Stretch.from_json(state[1]), *state[2:])
 
+    def settle(self) -> None:
+        """A finding about prices that turns out to be one about volume, mostly, is measured against the usual spend."""
+        stretch = self.stretch
+        whole = stretch.observed - stretch.expected[0]
+        if self.basis in {1, 2} and stretch.observed > MORE * stretch.expected[0] and whole > MORE * self.excess:
+            self.basis = 0
+
     def expects(self, mid: float) -> float:
         """The usual of when it opened, as the hour of the day would have changed it."""
         if self.mid <= 0 or mid <= 0:
             return self.usual
         return self.usual * min(FOLLOW, max(1.0 / FOLLOW, mid / self.mid))
+
+    def look(self, whose: Series, rules: WatchRules) -> None:
+        """Hide what is one payer's and told by the payer's own series; show what turns out to be more than that."""
+        payer = whose.makeup.payer
+        if self.revision >= 0 or self.kind not in RISING or payer not in rules.payers:
+            return
+        own = any(name == payer for name, _ in whose.key)
+        expected = self.stretch.expected[self.basis]
+        self.hidden = not own and is_one_payers(self.stretch.parts, whose.makeup.usual, expected, payer)
 
     def worth_telling(self, end: int, rules: WatchRules) -> bool:
         """Whether enough has changed since the last record."""
@@ -114,12 +130,10 @@ def severity_of(excess: float, per_hour: float, rules: WatchRules) -> Severity:
     return Severity.WARNING if abs(excess) + abs(per_hour) >= rules.min_excess_usd else Severity.INFO
 
 
-def record(
-    case: Case, meter: Meter, series: SeriesKey, width: int, cadence: int, usual: Parts, end: int, rules: WatchRules,
-    closed_at: int | None = None,
-) -> Finding:  # fmt: skip
+def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: int | None = None) -> Finding:
     """The finding's whole state as of `end`. Counts the revision."""
     stretch = case.stretch
+    meter, series, usual = whose.meter, whose.key, whose.makeup.usual
     case.revision += 1
     case.told, case.told_at = case.excess, end
     hours = stretch.seconds / HOUR
@@ -130,17 +144,17 @@ def record(
     main = drivers(stretch.parts, {} if kind in {FindingKind.NEW_SERIES, FindingKind.IDLE} else usual, expected, excess)
     split: Decomposition | None = None
     if kind in DECOMPOSED and excess:
-        split = decompose(stretch.parts, usual, expected, excess, IN_QUESTION[BASES[case.basis]])
+        split = decompose(stretch.parts, usual, expected, excess, IN_QUESTION[case.basis])
     observed_rate, expected_rate = stretch.observed / hours, expected / hours
     return Finding.model_construct(
         type="finding",
-        finding_id=finding_id(kind, meter, series, width, stretch.start),
+        finding_id=finding_id(kind, meter, series, whose.width, stretch.start),
         revision=case.revision,
         status="open" if closed_at is None else "closed",
         kind=kind,
         meter=meter,
         series=dict(series),
-        cadence_seconds=cadence,
+        cadence_seconds=whose.pace.seconds,
         opened_at=utc(stretch.start),
         detected_at=utc(case.detected_at),
         last_seen_at=utc(case.last_seen),
@@ -154,9 +168,6 @@ def record(
         drivers=main,
         decomposition=split,
         cause=cause_of(split, excess) if split is not None else kind.value,
-        explanation=explain(
-            kind, meter, series, stretch.start, observed_rate, expected_rate, excess, main, split
-        ),
+        explanation=explain(kind, meter, series, stretch.start, observed_rate, expected_rate, excess, main, split),
         remedies=[],
     )
-

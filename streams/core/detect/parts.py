@@ -10,6 +10,8 @@ from streams.core.sums import SeriesKey, Sums
 MAX_PARTS = 32
 LIFE = 3 * 3600.0  # seconds in which the usual make-up is smoothed
 EPOCH_WINDOWS = 60  # windows summed before they are smoothed in; fewer while young
+PAYERS = {"token_call": "principal", "gpu_usage": "cluster", "line_item": "service"}
+"""Who spends, by meter: a key, a cluster, a service. Each is watched by itself, wherever else its spend is summed."""
 FORGET = 1e-3  # of the largest part: what has faded below makes room
 
 
@@ -63,16 +65,30 @@ def put(parts: Parts, cells: list[tuple[SeriesKey, Sums]]) -> None:
         part.add(sums)
 
 
+def merge(parts: Parts, more: Parts) -> None:
+    """Add the other's parts, bounded as by `put`."""
+    for key, part in more.items():
+        if key in parts or len(parts) < MAX_PARTS:
+            parts.setdefault(key, Part()).mix(part, 1.0, 1.0)
+
+
 NOTHING = Part()
+
+
+def payer_of(key: SeriesKey, payer: str) -> str:
+    """Who spends in this cell; empty for what has no such name."""
+    return next((value for name, value in key if name == payer), "")
 
 
 class Makeup:
     """The usual cells of a series, per window."""
 
-    __slots__ = ("sums", "usual", "windows", "windows_seen")
+    __slots__ = ("is_one", "payer", "sums", "usual", "windows", "windows_seen")
 
-    def __init__(self) -> None:
+    def __init__(self, payer: str) -> None:
+        self.payer = payer  # the dimension that names who spends
         self.usual: Parts = {}
+        self.is_one = True  # whether one payer makes all of it
         self.sums: Parts = {}  # of the epoch under way
         self.windows = 0  # in that epoch
         self.windows_seen = 0
@@ -95,6 +111,10 @@ class Makeup:
         largest = max((part.usd for part in self.usual.values()), default=0.0)
         kept = sorted(self.usual.items(), key=lambda item: (-item[1].usd, item[0]))[:MAX_PARTS]
         self.usual = {key: part for key, part in kept if part.usd > FORGET * largest or not largest}
+        self._count_payers()
+
+    def _count_payers(self) -> None:
+        self.is_one = len({payer_of(key, self.payer) or key for key in self.usual}) <= 1
 
     def scaled(self, usd: float) -> Parts:
         """A stretch of that spend, made up as usual."""
@@ -108,13 +128,20 @@ class Makeup:
         return out
 
     def to_json(self) -> list[Any]:
-        return [parts_to_json(self.usual), parts_to_json(self.sums), self.windows, self.windows_seen]
+        return [
+            parts_to_json(self.usual),
+            parts_to_json(self.sums),
+            self.windows,
+            self.windows_seen,
+            self.is_one,
+            self.payer,
+        ]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Makeup:
-        makeup = cls()
+        makeup = cls(state[5])
         makeup.usual, makeup.sums = parts_from_json(state[0]), parts_from_json(state[1])
-        makeup.windows, makeup.windows_seen = state[2], state[3]
+        makeup.windows, makeup.windows_seen, makeup.is_one = state[2:5]
         return makeup
 
 

@@ -32,8 +32,11 @@ class WatchRules:
     max_series: int = 100_000
     min_excess_usd: float = 5.0  # what an incident must cost, or be about to cost within the hour, to matter
     critical_usd: float = 250.0  # so far and in the next 24 hours
+    new_series_usd: float = 5.0  # a key, model or service never seen before is told when it has spent so much
     new_after_seconds: float = DAY  # a deployment younger than this knows too little to call a series new
     adopt_seconds: float = DAY  # an unusual level that has lasted so long is the new normal
+    payers: frozenset[str] = frozenset({"principal", "cluster", "service"})
+    """Dimensions that have series of their own: what one payer does there is told there and nowhere else."""
     cadence: tuple[tuple[SeriesKey, int], ...] = ()  # seconds, for series that carry these dimensions; else learnt
     sensitivity: tuple[tuple[SeriesKey, float], ...] = ()  # above 1: sooner, below 1: later
     maintenance: tuple[Maintenance, ...] = ()

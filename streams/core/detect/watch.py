@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from schemas.records import Meter
-from schemas.watch import Finding
+from schemas.watch import Finding, FindingKind
+from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.merge import Complete
-from streams.core.detect.rules import WatchRules
-from streams.core.detect.series import Series
-from streams.core.sums import SeriesKey
+from streams.core.detect.rules import DAY, HOUR, WatchRules
+from streams.core.detect.series import ACTIVE, Series
+from streams.core.sums import SeriesKey, Sums, Window
 
-VERSION = 1  # of the snapshot
 __all__ = ["Watch", "WatchRules"]
+VERSION = 1  # of the snapshot
+FLOOD = "(too many)"  # the value under which series beyond `max_series` are watched together
 
 
 @dataclass(slots=True)
@@ -32,63 +34,108 @@ class Watch:
     def __init__(self, rules: WatchRules) -> None:
         self._rules = rules
         self._lanes: dict[tuple[Meter, int], _Lane] = {}
+        self._count = 0  # series of all lanes
+        self._budgets = [BudgetWatch(budget) for budget in rules.budgets]
 
     def window(self, complete: Complete) -> list[Finding]:
         """Take in all series of one window; returns the new states of findings, in an order that a re-run repeats."""
         lane = self._lanes.get((complete.meter, complete.seconds))
         if lane is None:
             lane = self._lanes[complete.meter, complete.seconds] = _Lane(complete.start)
-        for key, window in complete.windows.items():
-            series = lane.series.get(key)
-            if series is None:
-                series = self._born(lane, complete, key)
-                if series is None:
-                    continue
+        for key, window in self._bounded(lane, complete).items():
+            series = lane.series.get(key) or self._born(lane, complete, key)
             before = series.pace.seconds
             series.add(window)
             if series.pace.seconds != before:
                 lane.awake.get(before, {}).pop(key, None)
             lane.awake.setdefault(series.pace.seconds, {})[key] = series
-        out: list[Finding] = []
-        for pace, awake in lane.awake.items():
-            if complete.end % pace:
-                continue
-            for key, series in list(awake.items()):
-                out += series.close(complete.end, self._rules)
-                if series.asleep:
-                    del awake[key]
-        return sorted(out, key=lambda f: (sorted(f.series.items()), f.kind, f.opened_at))
+        out = self._close(lane, complete.end)
+        for budget in self._budgets:
+            if (window := complete.windows.get(budget.budget.series)) is not None:
+                out += budget.window(window)
+        if complete.end % HOUR == 0:
+            self._expire(lane, complete.end)
+        return sorted(out, key=lambda finding: (sorted(finding.series.items()), finding.kind, finding.opened_at))
 
-    def _born(self, lane: _Lane, complete: Complete, key: SeriesKey) -> Series | None:
-        rules = self._rules
-        if len(lane.series) >= rules.max_series:
-            return None
-        novel = len(key) == 1 and complete.start - lane.started >= rules.new_after_seconds
-        series = Series(complete.meter, key, complete.seconds, complete.start, novel, rules.cadence_of(key))
-        lane.series[key] = series
-        return series
+    def feedback(self, meter: Meter, series: SeriesKey, kind: FindingKind, says: Literal["false_positive", "expected"]) -> None:
+        """What a person says of an open finding. `expected`: this level is the usual one from now on. `false_positive`:
+        the same again shall not be told. Unknown series and closed findings are no error: feedback comes late."""
+        for (of, _), lane in self._lanes.items():
+            found = lane.series.get(series) if of == meter else None
+            if found is not None:
+                found.feedback(kind, expected=says == "expected")
 
     def open_findings(self) -> dict[str, int]:
         """How many are open, by kind."""
         kinds: Counter[str] = Counter()
         for lane in self._lanes.values():
             for series in lane.series.values():
-                kinds.update(kind.value for kind in series.cases)
+                kinds.update(kind.value for kind, case in series.cases.items() if not case.hidden)
+        burning = sum(budget.is_open for budget in self._budgets)
+        if burning:
+            kinds[FindingKind.BUDGET_BURN.value] = burning
         return dict(kinds)
 
     def series(self) -> dict[str, int]:
         """How many series are watched: `warming` know too little yet, `live` are judged."""
-        live = warming = 0
-        for lane in self._lanes.values():
-            for series in lane.series.values():
-                warm = series.is_warm(self._rules)
-                live, warming = live + warm, warming + (not warm)
-        return {"live": live, "warming": warming}
+        live = sum(series.is_warm(self._rules) for lane in self._lanes.values() for series in lane.series.values())
+        return {"live": live, "warming": self._count - live}
+
+    def _close(self, lane: _Lane, end: int) -> list[Finding]:
+        """Judge the series whose bucket ends now."""
+        out: list[Finding] = []
+        for pace, awake in lane.awake.items():
+            if end % pace:
+                continue
+            for key, series in list(awake.items()):
+                out += series.close(end, self._rules)
+                if series.asleep:
+                    del awake[key]
+        return out
+
+    def _bounded(self, lane: _Lane, complete: Complete) -> dict[SeriesKey, Window]:
+        """The windows, with those of new series beyond `max_series` summed up as one per kind of series."""
+        fresh = [key for key in complete.windows if key not in lane.series]
+        room = self._rules.max_series - self._count
+        if len(fresh) <= room:
+            return complete.windows
+        refused = set(fresh[max(0, room) :])
+        out = {key: window for key, window in complete.windows.items() if key not in refused}
+        for key in fresh[max(0, room) :]:
+            window = complete.windows[key]
+            together = tuple((name, FLOOD) for name, _ in key)
+            into = out.get(together)
+            if into is None:
+                into = out[together] = replace(window, series=together, sums=Sums(), cells=[], aligned={})
+            into.sums.add(window.sums)
+            for step, count in window.aligned.items():
+                into.aligned[step] = into.aligned.get(step, 0) + count
+        return out
+
+    def _born(self, lane: _Lane, complete: Complete, key: SeriesKey) -> Series:
+        rules = self._rules
+        series = Series(complete.meter, key, complete.seconds, complete.start, rules.cadence_of(key))
+        series.novel = len(key) == 1 and complete.start - lane.started >= rules.new_after_seconds
+        series.flood = bool(key) and all(value == FLOOD for _, value in key)
+        lane.series[key] = series
+        self._count += 1
+        return series
+
+    def _expire(self, lane: _Lane, now: int) -> None:
+        """Forget series that have been silent for long; sooner those that were hardly ever there."""
+        rules = self._rules
+        for key, series in list(lane.series.items()):
+            patience = rules.expire_seconds if series.active >= ACTIVE else min(rules.expire_seconds, DAY)
+            if now - series.active_at > patience and not series.cases:
+                del lane.series[key]
+                lane.awake.get(series.pace.seconds, {}).pop(key, None)
+                self._count -= 1
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""
         return {
             "version": VERSION,
+            "budgets": [budget.to_json() for budget in self._budgets],
             "lanes": [
                 {
                     "meter": meter,
@@ -104,18 +151,25 @@ class Watch:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot. Raises ValueError on a version that this code does not know."""
+        """Continue from a snapshot. Raises ValueError on a version that this code does not know.
+
+        A changed list of budgets starts them anew: their months are summed from here on.
+        """
         if state.get("version") != VERSION:
             raise ValueError(
                 f"watch state of version {state.get('version')!r} can't be read; this code reads version {VERSION}"
             )
-        self._lanes = {}
+        if len(state["budgets"]) == len(self._budgets):
+            for budget, saved in zip(self._budgets, state["budgets"], strict=True):
+                budget.load(saved)
+        self._lanes, self._count = {}, 0
         for wire in state["lanes"]:
             meter, seconds = wire["meter"], wire["seconds"]
             lane = self._lanes[meter, seconds] = _Lane(wire["started"])
             for one in wire["series"]:
                 series = Series.from_json(meter, seconds, one)
                 lane.series[series.key] = series
+            self._count += len(lane.series)
             for pace, keys in wire["awake"]:
                 named = [tuple((name, value) for name, value in key) for key in keys]
                 lane.awake[pace] = {key: lane.series[key] for key in named}

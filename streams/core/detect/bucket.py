@@ -1,0 +1,60 @@
+"""One window of one series at the series' own pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.core.detect.rules import HOUR, WatchRules
+from streams.core.sums import SeriesKey, Sums, Window
+
+MATTERS = 0.1  # of the minimum impact, per hour: less is not even recorded
+NOTHING = Sums()
+Cells = list[tuple[SeriesKey, Sums]]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What a series did in a window, with the rules that hold for it. Times in epoch seconds UTC."""
+
+    start: int
+    end: int
+    sums: Sums
+    cells: Cells
+    rules: WatchRules
+    seconds: int = field(init=False)
+    usd: float = field(init=False)
+    volume: float = field(init=False)  # requests, or GPU-minutes
+
+    def __post_init__(self) -> None:
+        self.seconds = self.end - self.start
+        self.usd = float(self.sums.usd)
+        self.volume = self.sums.requests or float(self.sums.gpu_minutes)
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / HOUR
+
+    @property
+    def input_usd(self) -> float:
+        """What the input cost, cached or not."""
+        return self.usd - float(self.sums.output_usd)
+
+    @property
+    def least(self) -> float:
+        """An excess that is worth recording, in USD."""
+        return self.rules.min_excess_usd * MATTERS * self.hours
+
+
+def merged(pending: list[Window]) -> tuple[Sums, Cells]:
+    """Base windows as one."""
+    if not pending:
+        return NOTHING, []
+    if len(pending) == 1:
+        return pending[0].sums, pending[0].cells
+    whole = Sums()
+    cells: dict[SeriesKey, Sums] = {}
+    for window in pending:
+        whole.add(window.sums)
+        for key, sums in window.cells:
+            cells.setdefault(key, Sums()).add(sums)
+    return whole, list(cells.items())

@@ -1,0 +1,171 @@
+"""The three quantities that a series is judged by: its spend, the cost of a request, and the price of its input.
+
+The spend of a key is noisy, for requests come as they please. What one request costs strays less, and what a token of
+input costs hardly at all: so a bloated prompt or a lost cache shows long before the spend gives it away.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any, NamedTuple
+
+from streams.core.detect.bucket import Bucket
+from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading
+from streams.core.detect.profile import WeekProfile
+from streams.core.detect.rules import DAY, HOUR
+
+LEVEL, SIZE, RATE, OWN = range(4)
+"""What a finding measures against: the usual spend, the usual cost of as many requests, the usual price of as much
+input, or a figure of its own kind."""
+SIZE_SCALE, PRICE_SCALE = 0.8, 0.2  # how much less the cost of a request and the price of input stray than the spend
+LITTLE = 0.02  # of the mean spend: below, a ratio says nothing
+PAD = 0.1  # of the mean volume of a window: fewer requests than that say little of the cost of one
+ENOUGH = (0.0, 1.0, 0.5)  # of the usual spend, without which dearer requests, or dearer input, are no trouble
+GROWN_UP = 0.5  # of the series' age: what a gauge needs of it, up to a day
+LEARNING_HOURS = 1.0  # in which the usual is smoothed, and no less than
+LEARNING_WINDOWS = 12.0  # windows
+
+Expected = tuple[float, float, float, float]
+"""What each of LEVEL, SIZE, RATE, OWN expects of a window, in USD."""
+
+
+class Readings(NamedTuple):
+    """How a window stands to the usual, by LEVEL, SIZE and RATE."""
+
+    level: Reading
+    size: Reading
+    rate: Reading
+
+
+class Gauges:
+    """The gauges of one series at one pace."""
+
+    __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume")
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.level = Gauge(scale)
+        self.size: Gauge | None = None  # only of what has requests or GPU-minutes
+        self.rate: Gauge | None = None  # only of what has input tokens
+        self.seen = 0  # windows
+        self.mean = 0.0  # USD per window
+        self.volume = 0.0  # requests or GPU-minutes per window
+        self.tokens = 0.0  # input tokens per window
+        self.upper = 0.0  # of the window under judgement: the most that other days had at this hour
+        self.upper_size = 0.0
+
+    @property
+    def little(self) -> float:
+        """Spend of a window that hardly matters, in USD."""
+        return LITTLE * self.mean
+
+    def judge(self, bucket: Bucket, profile: WeekProfile | None, sensitivity: float, *, one: bool) -> Readings:
+        """Score a window; `learn` must follow. Only where `one` pays do the cost of a request and the price of input
+        mean anything: among many they change with who comes and goes."""
+        self.upper = self.upper_size = 0.0
+        if profile is not None:
+            self.upper = profile.upper * bucket.hours
+            self.upper_size = profile.size
+        # GPU-minutes aren't counted, and come as they were ordered.
+        count = self.volume if bucket.sums.requests else 0.0
+        level = self.level.judge(bucket.usd, 1.0, self.upper, self.little, count=count, sensitivity=sensitivity)
+        size = rate = CALM
+        if not one:
+            self.size = self.rate = None
+            return Readings(level, size, rate)
+        if bucket.volume > 0:
+            self.size = self.size or Gauge(SIZE_SCALE)
+            pad = PAD * self.volume
+            size = self.size.judge(
+                bucket.usd, bucket.volume, self.upper_size, 0.0, pad=pad, count=count, sensitivity=sensitivity
+            )
+        if bucket.sums.input_tokens > 0:
+            self.rate = self.rate or Gauge(PRICE_SCALE)
+            tokens, pad = bucket.sums.input_tokens, PAD * self.tokens
+            rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity)
+        return Readings(level, size, rate)
+
+    def unusual(self, readings: Readings, bucket: Bucket, mid: float) -> int:
+        """The broadest of LEVEL, SIZE, RATE by which the window is unusually dear, in dollars too; or -1."""
+        for basis, reading in enumerate(readings):
+            if reading.score <= 1.0 or not self._is_grown(basis):
+                continue
+            spent = self.level.span_ratio(reading.span)
+            if spent < ENOUGH[basis] * max(self.level.usual, mid):
+                continue  # each request is dearer, but they come to no more than usual
+            if spent * (1.0 - 1.0 / reading.ratio) >= bucket.least:
+                return basis
+        return -1
+
+    def _is_grown(self, basis: int) -> bool:
+        """Whether this gauge has seen enough: one that came later than the series must have its day first."""
+        gauge = self.each()[0] if basis == LEVEL else (self.size, self.rate)[basis - 1]
+        return gauge is not None and gauge.age >= min(DAY, GROWN_UP * self.level.age)
+
+    def expected(self, bucket: Bucket) -> Expected:
+        """What each basis expects of this window."""
+        level = self.level.usual
+        size = bucket.volume * self.size.usual if self.size is not None else level
+        rate = bucket.usd
+        if self.rate is not None and bucket.sums.input_tokens:
+            rate += bucket.sums.input_tokens * self.rate.usual - bucket.input_usd
+        return level, size, max(0.0, rate), 0.0
+
+    def is_calm(self, basis: int, usual: float, height: float) -> bool:
+        """Whether the newest windows are back near the usual, after an excess of that log-ratio. `usual` is in USD, and
+        counts for LEVEL alone."""
+        gauge = (self.level, self.size, self.rate, None)[basis]
+        little = 0.0
+        if gauge is None or gauge is self.level:
+            gauge, little = self.level, self.little
+        else:
+            usual = gauge.usual
+        now = min(gauge.span_ratio(1), gauge.span_ratio(3)) + little
+        return log(max(now, 1e-30) / max(usual + little, 1e-30)) < max(0.2, 0.5 * height)
+
+    def learn(self, bucket: Bucket, *, usual: bool, suspect: bool) -> None:
+        """Learn the window that `judge` took in. What is not `usual` isn't learnt; what is under suspicion, later."""
+        seconds = bucket.seconds
+        life = max(LEARNING_HOURS * HOUR, LEARNING_WINDOWS * seconds)
+        self.level.learn(seconds, life, usual=usual, suspect=suspect)
+        if self.size is not None and bucket.volume > 0:
+            self.size.learn(seconds, life, usual=usual, suspect=suspect)
+        if self.rate is not None and bucket.sums.input_tokens > 0:
+            self.rate.learn(seconds, life, usual=usual, suspect=suspect)
+        self.seen += 1
+        gain = max(1.0 / self.seen, min(1.0, seconds / DAY))
+        self.mean += gain * (bucket.usd - self.mean)
+        self.volume += gain * (bucket.volume - self.volume)
+        self.tokens += gain * (bucket.sums.input_tokens - self.tokens)
+
+    def rest(self, windows: int, seconds: int) -> None:
+        """Silent windows went by."""
+        self.level.rest(windows, seconds, max(LEARNING_HOURS * HOUR, LEARNING_WINDOWS * seconds))
+        self.seen += windows
+        fade = (1.0 - min(1.0, seconds / DAY)) ** windows
+        self.mean, self.volume, self.tokens = self.mean * fade, self.volume * fade, self.tokens * fade
+
+    def each(self) -> list[Gauge]:
+        return [gauge for gauge in (self.level, self.size, self.rate) if gauge is not None]
+
+    def forget(self, windows: int) -> None:
+        """The newest windows turned out unusual: don't learn them."""
+        for gauge in self.each():
+            gauge.forget(min(windows, LONGEST + 1))
+
+    def adopt(self) -> None:
+        """The level of now is the usual one."""
+        for gauge in self.each():
+            gauge.adopt()
+
+    def to_json(self) -> list[Any]:
+        gauges = [gauge.to_json() if gauge is not None else None for gauge in (self.level, self.size, self.rate)]
+        return [gauges, self.seen, self.mean, self.volume, self.tokens]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Gauges:
+        gauges = cls()
+        level, size, rate = (Gauge.from_json(one) if one is not None else None for one in state[0])
+        gauges.level = level or Gauge()
+        gauges.size, gauges.rate = size, rate
+        gauges.seen, gauges.mean, gauges.volume, gauges.tokens = state[1:]
+        return gauges

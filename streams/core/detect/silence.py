@@ -1,0 +1,58 @@
+"""How long a series has been silent, and how long it is silent at times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.core.detect.rules import DAY, HOUR
+
+OUTAGE = 45 * 60  # providers have outages of up to half an hour, and a silent meter costs nothing while one makes sure
+LONGER = 1.5  # times its longest silence a series must be silent, and three windows more, to be called broken
+TOO_LONG = 6 * HOUR  # a series that is silent for so long as a habit is never called broken
+LIFE = 14 * DAY  # seconds in which a silence is forgotten
+CLIFF = 0.25  # of the usual: a series that had faded before it fell silent has come to an end, and isn't broken
+
+
+class Silence:
+    """Counts windows without an event."""
+
+    __slots__ = ("before", "longest", "run")
+
+    def __init__(self) -> None:
+        self.run = 0  # windows in a row
+        self.longest = 0.0  # the longest run that came to nothing, slowly forgotten
+        self.before = 0.0  # spend per window just before it fell silent, as a part of the usual
+
+    def watch(self, events: int, seconds: int, recent: float, *, told: bool) -> None:
+        """Take in a window; `recent` is the spend of the windows before it, as a part of the usual. A silence that was
+        `told` of is no habit."""
+        if events:
+            if not told:
+                self.longest = max(self.longest, self.run)
+            self.run = 0
+            return
+        if not self.run:
+            self.before = recent
+        self.run += 1
+        self.longest *= 1.0 - seconds / LIFE
+
+    def broken_after(self, seconds: int) -> int:
+        """Silent windows from which the meter may be broken."""
+        return max(3, -(-OUTAGE // seconds), int(3 + LONGER * self.longest))
+
+    def is_broken(self, seconds: int) -> bool:
+        """Whether this window of silence is the one that says so."""
+        return self.run == self.broken_after(seconds) and self.run * seconds <= TOO_LONG and self.before >= CLIFF
+
+    def may_break(self, seconds: int) -> bool:
+        """Whether going on being silent could yet say so."""
+        return self.run < self.broken_after(seconds) and self.run * seconds <= TOO_LONG
+
+    def to_json(self) -> list[Any]:
+        return [self.run, self.longest, self.before]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Silence:
+        silence = cls()
+        silence.run, silence.longest, silence.before = state
+        return silence
