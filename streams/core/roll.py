@@ -14,9 +14,12 @@ from hashlib import blake2b
 from typing import Any
 
 from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter
+from schemas.topics import TOPIC_BY_EVENT_TYPE
 from schemas.watch import DIMENSIONS
 from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
 
+METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
+CLOCK_SLACK_SECONDS = 1.0  # what an event may take from its time to the broker before a window is closed by the clock
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
 MAX_HOLES = 1000  # gaps that never fill (compaction, transaction markers) must not grow without bound
@@ -36,6 +39,8 @@ class RollRules:
     dedup_seconds: float = 3600.0
     max_cells: int = 24
     max_leaves: int = 50_000
+    idle_seconds: float = 10.0
+    follow_clock_within_seconds: float = 300.0
 
 
 @dataclass(slots=True)
@@ -56,6 +61,8 @@ class _Source:
     closed: dict[Pace, int] = field(default_factory=dict)  # windows that end at or before are closed
     open: dict[Pace, dict[int, _Open]] = field(default_factory=dict)
     seen: dict[int, set[int]] = field(default_factory=dict)  # event identities by hour of event time
+    heard: float = 0.0  # arrival of its last record, or when it was first known to be silent (epoch seconds)
+    quiet: bool = False  # said to be idle
 
 
 class Roller:
@@ -79,6 +86,10 @@ class Roller:
         """Take in one record; returns the windows that it closed, then their watermarks."""
         origin = Origin(record.topic, record.partition)
         source = self._sources.setdefault(origin, _Source())
+        if record.caught_up_at is not None:
+            return self._silent(origin, source, record.caught_up_at.timestamp())
+        if record.charges:
+            source.heard, source.quiet = record.charges[0].received_at.timestamp(), False
         if not _is_next(source, record.offset):
             return []  # redelivered: its sums are in already
         newest: dict[Meter, float] = {}
@@ -102,9 +113,31 @@ class Roller:
                 out += self._close(origin, source, meter, time - self._rules.graces[meter])
         return out
 
-    def advance(self, origin: Origin, meter: Meter, until: float) -> list[Tick | Watermark]:
-        """Close the windows of a source partition that end at or before `until` (epoch seconds): the clock says so."""
-        return self._close(origin, self._sources.setdefault(origin, _Source()), meter, until)
+    def _silent(self, origin: Origin, source: _Source, now: float) -> list[Tick | Watermark]:
+        """What closes when a source partition is known to hold nothing more at `now` (epoch seconds).
+
+        Near to now the clock goes on in its stead. In a history it does not: there the partition is over once it has
+        been silent for `idle_seconds`. A bill has no pace to follow.
+        """
+        meter = METER_BY_TOPIC.get(origin.topic)
+        if meter is None or source.quiet:
+            return []
+        watermark = source.watermark.get(meter)
+        if (
+            meter != "line_item"
+            and watermark is not None
+            and now - watermark <= self._rules.follow_clock_within_seconds
+        ):
+            return self._close(origin, source, meter, now - CLOCK_SLACK_SECONDS - self._rules.graces[meter])
+        source.heard = source.heard or now
+        if now - source.heard < self._rules.idle_seconds:
+            return []
+        source.quiet = True
+        return self.quiet(origin, meter)
+
+    def all_quiet(self) -> bool:
+        """Whether every source partition is over: all windows are closed."""
+        return all(source.quiet for source in self._sources.values())
 
     def quiet(self, origin: Origin, meter: Meter) -> list[Tick | Watermark]:
         """A source partition has fallen silent: close all its windows and say that nobody need wait for it."""
@@ -314,6 +347,8 @@ def _count_aligned(aligned: dict[int, int], meter: Meter, time: float) -> None:
 def _source_to_json(source: _Source) -> dict[str, Any]:
     return {
         "high_water": source.high_water,
+        "heard": source.heard,
+        "quiet": source.quiet,
         "holes": source.holes,
         "watermark": source.watermark,
         "closed": [[*pace, boundary] for pace, boundary in source.closed.items()],
@@ -337,6 +372,7 @@ def _source_to_json(source: _Source) -> dict[str, Any]:
 
 def _source_from_json(state: dict[str, Any]) -> _Source:
     source = _Source(high_water=state["high_water"], watermark=dict(state["watermark"]))
+    source.heard, source.quiet = state["heard"], state["quiet"]
     source.holes = [(first, last) for first, last in state["holes"]]
     source.closed = {(meter, seconds): boundary for meter, seconds, boundary in state["closed"]}
     for meter, seconds, start, leaves in state["open"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -13,9 +13,8 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from schemas.records import METER_BY_TYPE, ChargeRecord, Meter
-from schemas.topics import GPU, LINE_ITEMS, TOKEN_CALLS
-from streams.core.roll import Roller, RollRules
+from schemas.records import ChargeRecord, Meter
+from streams.core.roll import METER_BY_TOPIC, Roller, RollRules
 from streams.core.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
@@ -23,13 +22,7 @@ from streams.stages.sending import Send
 
 log = structlog.get_logger(__name__)
 
-METER_BY_TOPIC: dict[str, Meter] = {
-    TOKEN_CALLS.name: "token_call",
-    GPU.name: "gpu_usage",
-    LINE_ITEMS.name: "line_item",
-}
 TICKS_PER_RECORD = 2000
-CLOCK_SLACK_SECONDS = 1.0  # what an event may take from the broker to here, when a window is closed by the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +49,10 @@ class Layout:
 
 @dataclass(slots=True)
 class RollState:
-    """One partition of `spend.charges`. `heard`: when each origin last spoke by our clock; `quiet`: said to be idle."""
+    """One partition of `spend.charges`. `announce`: what is to be said of its source partitions before all else."""
 
     roller: Roller
-    heard: dict[tuple[Origin, Meter], datetime]
     announce: list[Watermark]
-    quiet: set[tuple[Origin, Meter]] = field(default_factory=set)
     late: int = 0
 
 
@@ -83,13 +74,11 @@ class RollService(ConsumingService[RollState]):
             roller.restore(checkpoint)
         origins = self._layout.origins(tp.partition)
         announce = [mark for origin, meter in origins for mark in roller.expect(origin, meter)]
-        now = self.clock()
-        return RollState(roller, dict.fromkeys(origins, now), announce, late=roller.late)
+        return RollState(roller, announce, late=roller.late)
 
     def process(self, state: RollState, records: Sequence[ConsumerRecord]) -> list[Send]:
         said: list[Tick | Watermark] = list(state.announce)
         state.announce.clear()
-        now = self.clock()
         for record in records:
             try:
                 charges = ChargeRecord.model_validate_json(record.value or b"")
@@ -97,42 +86,17 @@ class RollService(ConsumingService[RollState]):
                 log.error("record is no charge record; it is skipped", partition=record.partition, offset=record.offset)
                 continue
             said += state.roller.add(charges)
-            origin = Origin(charges.topic, charges.partition)
-            for meter in {METER_BY_TYPE[charge.type] for charge in charges.charges}:
-                state.heard[origin, meter] = now
-                state.quiet.discard((origin, meter))
         if state.roller.late > state.late:
             self.metrics.events.labels("late").inc(state.roller.late - state.late)
             state.late = state.roller.late
         return self._sends(said)
 
-    def idle(self, state: RollState, now: datetime) -> list[Send]:
-        said: list[Tick | Watermark] = list(state.announce)
-        state.announce.clear()
-        if self.progress().lag == 0:  # while there is a backlog, silence says nothing
-            for key, heard in state.heard.items():
-                if key not in state.quiet:
-                    said += self._silent(state, key, now, (now - heard).total_seconds())
+    def idle(self, state: RollState, now: datetime) -> list[Send]:  # noqa: ARG002  windows close by what is read
+        said, state.announce = state.announce, []
         return self._sends(said)
 
     def snapshot(self, state: RollState) -> State:
         return state.roller.snapshot()
-
-    def _silent(
-        self, state: RollState, key: tuple[Origin, Meter], now: datetime, seconds: float
-    ) -> list[Tick | Watermark]:
-        """What an origin's silence closes. Near to now the clock goes on in its stead; in a history nothing does."""
-        origin, meter = key
-        watermark = state.roller.watermark(origin, meter)
-        rules = self.settings.roll
-        if watermark is not None and meter != "line_item":
-            until = now.timestamp() - CLOCK_SLACK_SECONDS - self._rules.graces[meter]
-            if now.timestamp() - watermark <= rules.follow_clock_within_seconds:
-                return state.roller.advance(origin, meter, until) if seconds >= CLOCK_SLACK_SECONDS else []
-        if seconds < rules.idle_seconds:
-            return []
-        state.quiet.add(key)
-        return state.roller.quiet(origin, meter)
 
     def _sends(self, said: Iterable[Tick | Watermark]) -> list[Send]:
         """Ticks first, then each origin's furthest watermark to every partition: what it speaks of stands before it."""

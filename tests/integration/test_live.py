@@ -157,11 +157,11 @@ def test_the_incident_file_lands_once_and_to_the_last_digit(
 
 
 def excerpt(tokens: Path, out: Path) -> Path:
-    """About a day around some incidents, with the GPU and line item examples of the corpus' kind mixed in."""
+    """Some hours around incidents, with the GPU and line item examples of the corpus' kind mixed in."""
     rng = random.Random(7)
     with gzip.open(tokens, "rt") as lines:
         events = [
-            line for line in lines if "2026-11-06T00" <= line[line.index('"time":"') + 8 :][:13] < "2026-11-06T12"
+            line for line in lines if "2026-11-06T00" <= line[line.index('"time":"') + 8 :][:13] < "2026-11-06T11"
         ]
     with out.open("w") as file:
         for number, line in enumerate(_with_gpus(events)):

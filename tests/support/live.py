@@ -96,14 +96,16 @@ class Live:
 
         def closed() -> bool:
             states = roll.states()
-            return bool(states) and all(set(state.heard) <= state.quiet for state in states)
+            return bool(states) and all(state.roller.all_quiet() for state in states)
 
         await self.until(closed, "all windows to close")
         quiet_since = time.monotonic()
+        # `price` never stops saying that it is caught up, so only those behind `roll` come to rest.
+        behind = [hosted for hosted in self.worker.hosted if hosted.name in {"detect", "alert"}]
 
         def drained() -> bool:
             nonlocal quiet_since
-            if self.worker.lag():
+            if any(hosted.progress()[0] for hosted in behind):
                 quiet_since = time.monotonic()
             return time.monotonic() - quiet_since > 1.5
 

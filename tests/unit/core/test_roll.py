@@ -212,6 +212,50 @@ def test_the_sums_on_the_wire_are_in_the_order_of_the_contract() -> None:
     assert [field.name for field in fields(Sums)] == list(SUMS)
 
 
+def caught_up(at: float) -> ChargeRecord:
+    """The pulse of the source partition: it was read to its end `at` seconds after START."""
+    time = START + timedelta(seconds=at)
+    return ChargeRecord(topic="usage.token-calls", partition=0, offset=-1, charges=[], caught_up_at=time)
+
+
+def test_near_to_now_windows_close_by_the_clock_once_the_source_is_read_to_its_end() -> None:
+    roller = Roller(RULES)
+    roller.add(record(0, charge(1)))
+    assert not ticks(roller.add(caught_up(12.9)))  # 10 s, 2 s of grace, 1 s of slack
+    assert total(roller.add(caught_up(13.0))) == [(0, Decimal(1))]
+    assert total(roller.add(record(1, charge(14)))) == []  # and it goes on
+    assert roller.late == 0
+
+
+def test_without_a_pulse_no_clock_closes_anything() -> None:
+    roller = Roller(RULES)
+    roller.add(record(0, charge(1)))
+    assert total(roller.add(record(1, charge(2)))) == []
+
+
+def test_a_history_is_over_once_its_source_has_been_silent_for_long() -> None:
+    roller = Roller(RULES)
+    day = timedelta(days=1)
+    roller.add(record(0, charge(1, received_at=START + day)))
+    assert not roller.add(caught_up(day.total_seconds() + 9))
+    said = roller.add(caught_up(day.total_seconds() + 10))
+    assert total(said) == [(0, Decimal(1))]
+    assert isinstance(said[-1], Watermark)
+    assert said[-1].idle
+    assert roller.all_quiet()
+    assert not roller.add(caught_up(day.total_seconds() + 20))  # said once
+    roller.add(record(1, charge(20, received_at=START + day)))
+    assert not roller.all_quiet()
+
+
+def test_a_source_that_never_spoke_is_not_waited_for_for_ever() -> None:
+    roller = Roller(RULES)
+    assert not roller.add(caught_up(0))
+    (said,) = roller.add(caught_up(10))
+    assert isinstance(said, Watermark)
+    assert said.idle
+
+
 # Properties. Times are shuffled by less than the grace, as a stream is; what is late beyond it is late anywhere.
 
 EVENTS = st.lists(
