@@ -50,9 +50,13 @@ class Charge(Contract):
     service: str = ""
     model: str = ""
     sku: str = ""
+    sku_id: str = ""
     region: str = ""
     account: str = ""
+    account_name: str = ""
     resource: str = ""
+    resource_name: str = ""
+    commitment: str = ""  # the commitment discount that a line of a bill belongs to
     operation: str = ""
     cluster: str = ""
     namespace: str = ""
@@ -104,16 +108,34 @@ class Charge(Contract):
 
 
 class ChargeRecord(Contract):
-    """The value on `spend.charges`: what came of one source record. Its position lets a redelivery be recognised."""
+    """The value on `spend.charges`: what came of one source record. Its position lets a redelivery be recognised.
+
+    A record with `caught_up_at` has no charges and no offset (-1): it says that at this time the source partition was
+    read to its end, so that silence can be told from a backlog.
+    """
 
     topic: str
     partition: int
     offset: int
     charges: list[Charge]
+    caught_up_at: UtcTime | None = None
 
     @property
     def position(self) -> Position:
         return Position(self.topic, self.partition, self.offset)
+
+
+class Correction(Contract):
+    """A re-priced event: what it was charged until now, and what from now on. It lands as signed rows that take back
+    the one and add the other. `revision` counts the event's corrections; with its identity it counts once."""
+
+    reprice_id: str
+    revision: Annotated[int, Field(ge=1)]
+    topic: str  # the position of the usage record, as before
+    partition: int
+    offset: int
+    before: Annotated[list[Charge], Field(min_length=1)]
+    after: Annotated[list[Charge], Field(min_length=1)]
 
 
 class Reason(StrEnum):

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from schemas.base import Contract, Name
 from schemas.ratecards import Day, Positive, Share
 
 DIMENSIONS = ("team", "project", "environment", "feature", "cost_center")
@@ -128,6 +129,18 @@ class OwnerEntry(Entry):
 
     principal: Label
     team: Label
+    project: str = ""
+    environment: str = ""
+    feature: str = ""
+    cost_center: str = ""
+
+
+class OwnerRecord(Contract):
+    """The value on `spend.owners`, whose key is the principal: whom it works for from now on. No value: it is removed,
+    also where the directory's file has it."""
+
+    principal: Name
+    team: Name
     project: str = ""
     environment: str = ""
     feature: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from schemas.base import Contract
 from schemas.events import UsageEvent
 from schemas.records import ChargeRecord, DeadLetter
+from schemas.rules import OwnerRecord
 from schemas.watch import Alert, Finding, Mark, Ticks, Watermark
 
 DAY_MS = 86_400_000
@@ -110,8 +111,19 @@ DEAD_LETTERS = Topic(
     consumers=("land",),
     values=(DeadLetter,),
 )
+OWNERS = Topic(
+    name="spend.owners",
+    purpose="The owner directory: whom each principal works for. The newest record of a principal holds; none removes.",
+    key="the principal",
+    partitions=1,
+    retention_ms=-1,  # compacted: what is newest stays
+    producers=("spendstream owners", "identity systems"),
+    consumers=("price",),
+    values=(OwnerRecord,),
+    compacted=True,
+)
 
-TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS, CHARGES, TICKS, FINDINGS, ALERTS, DEAD_LETTERS)
+TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS, CHARGES, TICKS, FINDINGS, ALERTS, DEAD_LETTERS, OWNERS)
 USAGE_TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS)
 TOPIC_BY_EVENT_TYPE: dict[str, Topic] = {
     "spendstream.token_call.v1": TOKEN_CALLS,

@@ -25,7 +25,9 @@ from streams.settings import Settings
 from streams.stages.alert import AlertService
 from streams.stages.detect import DetectService
 from streams.stages.land import LandService
+from streams.stages.owners import OwnersService
 from streams.stages.price import Outlet, add_price_agents, progress
+from streams.stages.pulse import Pulse
 from streams.stages.roll import Layout, RollService
 
 log = structlog.get_logger(__name__)
@@ -107,17 +109,18 @@ class Worker(Service):
 
     @Service.task
     async def _watch(self) -> None:
-        """A stage that hangs is worse than one that dies: end the process, and its supervisor starts a new one."""
         while not self.should_stop:
             await self.sleep(WATCH_SECONDS)
-            for hosted in self.hosted:
-                lag, at = hosted.progress()
-                if hosted.service.crashed:
-                    self._fail(f"stage {hosted.name} crashed: {hosted.service.crash_reason!r}")
-                elif lag and time.monotonic() - at > self.settings.stages.stuck_seconds:
-                    self._fail(
-                        f"stage {hosted.name} made no progress for {time.monotonic() - at:.0f} s with {lag} behind"
-                    )
+            self.look()
+
+    def look(self) -> None:
+        """A stage that hangs is worse than one that dies: fail, and the supervisor starts a new process."""
+        for hosted in self.hosted:
+            lag, at = hosted.progress()
+            if hosted.service.crashed:
+                self._fail(f"stage {hosted.name} crashed: {hosted.service.crash_reason!r}")
+            elif lag and (still := time.monotonic() - at) > self.settings.stages.stuck_seconds:
+                self._fail(f"stage {hosted.name} made no progress for {still:.0f} s with {lag} records behind")
 
     def _fail(self, why: str) -> None:
         if not self.failed.is_set():
@@ -136,7 +139,13 @@ class Worker(Service):
             name,
         )
         await self.add_runtime_dependency(outlet)
-        add_price_agents(app, build.charger(self.settings), outlet, self.metrics, name)
+        tagger = build.tagger(self.settings)
+        # It starts when it has read the directory to the end: nothing is priced by half of it.
+        await self.add_runtime_dependency(OwnersService(self.settings, tagger))
+        add_price_agents(app, build.charger(self.settings, tagger), outlet, self.metrics, name)
+        await self.add_runtime_dependency(
+            Pulse(app, outlet, {name(topic): topic.name for topic in USAGE_TOPICS}, utc_now)
+        )
         self.metrics.up.labels("price").set(1)
         return Hosted("price", app, partial(progress, app, outlet, self.metrics))
 

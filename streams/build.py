@@ -11,13 +11,22 @@ from streams.core.charge import Charger
 from streams.core.decode import Bounds
 from streams.core.detect.watch import WatchRules
 from streams.core.roll import RollRules
+from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from streams.settings import Settings
 
 
-def charger(settings: Settings) -> Charger:
-    """Prices and owners, read from their files. Raises SettingsError or ValueError naming the file and the fault."""
+def tagger(settings: Settings) -> Tagger:
+    """Rules and the owner directory, read from their files. Raises ValueError naming the file and the fault."""
+    return load_tagger(settings.prices.rules_file, settings.prices.owners_file)
+
+
+def charger(settings: Settings, owners: Tagger | None = None) -> Charger:
+    """Prices and owners, read from their files where `owners` is not given.
+
+    Raises SettingsError or ValueError naming the file and the fault.
+    """
     limits, prices = settings.limits, settings.prices
     bounds = Bounds(
         max_record_bytes=limits.max_record_bytes,
@@ -25,9 +34,7 @@ def charger(settings: Settings) -> Charger:
         oldest_year=limits.oldest_year,
         latest_year=limits.latest_year,
     )
-    return Charger(
-        load_pricer(prices.rates_dir, prices.fx_file), load_tagger(prices.rules_file, prices.owners_file), bounds
-    )
+    return Charger(load_pricer(prices.rates_dir, prices.fx_file), owners or tagger(settings), bounds)
 
 
 def roll_rules(settings: Settings) -> RollRules:
@@ -49,6 +56,8 @@ def roll_rules(settings: Settings) -> RollRules:
         dedup_seconds=roll.dedup_seconds,
         max_cells=roll.max_cells,
         max_leaves=roll.max_leaves,
+        idle_seconds=roll.idle_seconds,
+        follow_clock_within_seconds=roll.follow_clock_within_seconds,
     )
 
 

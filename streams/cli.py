@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from streams.commands import tag
+from streams import logs
+from streams.commands import owners, tag
 from streams.commands.demo import demo
 from streams.commands.doctor import doctor
 from streams.commands.init import init
 from streams.commands.price import price
 from streams.commands.replay import replay
+from streams.commands.reprice import reprice
 from streams.commands.schema import schema
 from streams.commands.send import send
 from streams.commands.worker import worker
@@ -35,9 +37,10 @@ def _version(wanted: bool) -> None:
 def _root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
 ) -> None:
-    pass
+    logs.quiet()
 
 
-for command in (demo, worker, init, send, replay, price, doctor, schema):
+for command in (demo, worker, init, send, replay, price, reprice, doctor, schema):
     app.command()(command)
 app.add_typer(tag.app, name="tag")
+app.add_typer(owners.app, name="owners")

@@ -8,11 +8,18 @@ import sys
 import structlog
 
 
+def quiet() -> None:
+    """Say nothing of what is below us: a command tells its user itself what went wrong."""
+    for name in ("faust", "mode", "aiokafka", "kafka", "uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def configure(level: str = "INFO") -> None:
     """Set up logging once per process. The libraries below us say only what went wrong."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    for chatty in ("faust", "mode", "aiokafka", "kafka", "apprise", "httpx", "uvicorn"):
+    for chatty in ("faust", "mode", "aiokafka", "kafka", "apprise", "httpx", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a port in use is raised, and said once
     terminal = sys.stderr.isatty()
     structlog.configure(
         processors=[

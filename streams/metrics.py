@@ -28,6 +28,14 @@ class Metrics:
         self.unallocated = Counter(
             "spendstream_unallocated_usd_total", "Effective cost that no rule gave an owner", ["meter"], registry=r
         )
+        self.allocated = Counter(
+            "spendstream_allocated_usd_total", "Effective cost by what gave it an owner: tags, directory, or a rule",
+            ["meter", "allocation"], registry=r,
+        )  # fmt: skip
+        self.unconverted = Counter(
+            "spendstream_unconverted_charges_total", "Charges whose currency no dated rate puts into USD", ["meter"],
+            registry=r,
+        )  # fmt: skip
         self.dead_letters = Counter("spendstream_dead_letters_total", "Dead letters", ["reason"], registry=r)
         self.lag = Gauge(
             "spendstream_consumer_lag_records", "Records behind the end", ["stage", "topic", "partition"], registry=r

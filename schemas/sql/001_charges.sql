@@ -1,4 +1,6 @@
 -- One row per usage event, or per owner's part of a split one. Exact without FINAL: the land stage inserts an event once.
+-- A row is never changed. A re-price takes an event's rows back by rows of `sign` -1, whose costs and quantities are
+-- negative, and adds the new ones: so every plain sum is right. Count by sum(sign), not by count().
 -- Money is in `currency`; NULL means not known, never zero.
 -- The window makes a retried insert (same token) add nothing: https://clickhouse.com/docs/guides/developer/deduplicating-inserts-on-retries
 CREATE TABLE IF NOT EXISTS charges
@@ -17,9 +19,13 @@ CREATE TABLE IF NOT EXISTS charges
     service                       LowCardinality(String),
     model                         LowCardinality(String),
     sku                           LowCardinality(String),
+    sku_id                        LowCardinality(String),
     region                        LowCardinality(String),
     account                       LowCardinality(String),
+    account_name                  LowCardinality(String),
     resource                      String,
+    resource_name                 String,
+    commitment                    String,
     operation                     LowCardinality(String),
     cluster                       LowCardinality(String),
     namespace                     LowCardinality(String),
@@ -32,13 +38,13 @@ CREATE TABLE IF NOT EXISTS charges
     charge_class                  LowCardinality(String),
     charge_description            String,
 
-    requests                      UInt64,
-    input_tokens                  UInt64,
-    output_tokens                 UInt64,
-    cache_read_input_tokens       UInt64,
-    cache_creation_input_tokens   UInt64,
-    cache_creation_1h_input_tokens UInt64,
-    reasoning_output_tokens       UInt64,
+    requests                      Int64,
+    input_tokens                  Int64,
+    output_tokens                 Int64,
+    cache_read_input_tokens       Int64,
+    cache_creation_input_tokens   Int64,
+    cache_creation_1h_input_tokens Int64,
+    reasoning_output_tokens       Int64,
     counts                        Map(LowCardinality(String), Decimal(38, 18)),
     price_context                 Map(LowCardinality(String), String),
     gpu_minutes                   Nullable(Decimal(38, 18)),
@@ -73,6 +79,11 @@ CREATE TABLE IF NOT EXISTS charges
     source_topic                  LowCardinality(String),
     source_partition              Int32,
     source_offset                 Int64,
+
+    -- What a re-price did: `revision` 0 is the charge as it landed, n the n-th correction of the event.
+    sign                          Int8 DEFAULT 1,
+    revision                      UInt32 DEFAULT 0,
+    reprice_id                    LowCardinality(String) DEFAULT '',
 
     INDEX event_id id TYPE bloom_filter GRANULARITY 4
 )

@@ -36,7 +36,7 @@ class Check:
 def doctor(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Check everything the service needs. Exit status 1 when something is wrong."""
     settings = settings_of(config, overrides)
-    console = Console()
+    console = Console(soft_wrap=True)  # a path or an address is to be copied whole
     wrong = 0
     for look in (_config, _broker, _clickhouse, _receivers, _state):
         for check in look(settings):

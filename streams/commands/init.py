@@ -17,7 +17,7 @@ from streams.io.topics import TopicsError, create_topics
 def init(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Create the topics and tables that are missing, and say what was there and what differs."""
     settings = settings_of(config, overrides)
-    console = Console()
+    console = Console(soft_wrap=True)
     try:
         states = asyncio.run(create_topics(settings))
     except TopicsError as error:

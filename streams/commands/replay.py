@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from replay.outputs import Folder
 from replay.readers import ReaderError
-from replay.readers.together import rows
+from replay.readers.together import expand, rows
 from replay.run import Replay
 from streams import build
 from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
@@ -24,7 +24,10 @@ from streams.settings import Settings
 
 
 def replay(
-    inputs: Annotated[list[Path], typer.Argument(help="NDJSON of events (plain, gzip, zstd, - for stdin), FOCUS, CUR")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="NDJSON of events (- for stdin), bills, traces; files, folders or patterns"),
+    ],
     out: Annotated[Path, typer.Option("--out", help="the folder to write into")],
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -35,8 +38,11 @@ def replay(
     started = time.monotonic()
     run = new_replay(settings)
     try:
+        found = expand(inputs)
+        for reason in found.skipped:
+            console.print(f"skipped: {reason}", highlight=False, markup=False)
         with Folder(out) as folder:
-            _feed(run, folder, inputs, console)
+            _feed(run, folder, found.files, console)
             run.finish()
             summary = folder.finish(run, time.monotonic() - started)
     except ReaderError as error:

@@ -65,10 +65,14 @@ def try_rules(
     settings = settings_of(config, overrides)
     tagger, pricer = _tagger(settings), _pricer(settings)
     dollars: dict[tuple[str, str], Decimal] = {}
+    left_out = 0  # no exchange rate puts them into USD
     for event in _events(files):
         priced = pricer.price(event)
-        amount = priced.effective_cost_usd if priced.effective_cost_usd is not None else priced.estimated_cost or ZERO
+        amount = priced.effective_cost_usd if priced.effective_cost_usd is not None else priced.estimated_cost
         shares = tagger.tag(event)
+        if amount is None:
+            left_out += 1
+            continue
         for share, part in zip(shares, split(amount, shares), strict=True):
             key = (share.owner.allocation, share.owner.team)
             dollars[key] = dollars.get(key, ZERO) + part
@@ -80,6 +84,7 @@ def try_rules(
         content = {
             "usd": plain_decimal(total),
             "coverage": coverage,
+            "not_in_usd": left_out,
             "owners": [{"allocation": r, "team": t, "usd": plain_decimal(amount)} for (r, t), amount in rows],
         }
         typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
@@ -91,6 +96,8 @@ def try_rules(
     console.print(table)
     covered = "-" if coverage is None else f"{coverage:.1%}"
     console.print(f"{total:,.2f} USD, {covered} of them allocated (unpriced events at their estimate)", highlight=False)
+    if left_out:
+        console.print(f"{left_out} events in currencies without an exchange rate are not in it", highlight=False)
 
 
 def _show(event: UsageEvent, shares: tuple[Share, ...], looked: list[Looked]) -> None:

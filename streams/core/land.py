@@ -95,13 +95,18 @@ def read_charges(value: bytes) -> Content:
     problems: list[str] = []
     for event in _events(record.charges):
         try:
-            rows = tuple(_values(charge, Charge.model_fields) + lineage for charge in event)
+            rows = tuple(charge_row(charge) + lineage for charge in event)
         except Unstorable as problem:
             problems.append(str(problem))
         else:
             entries.append(Entry(identity("usage", event[0].source, event[0].id), rows))
     received_at = record.charges[0].received_at if record.charges else None
     return Content(tuple(entries), tuple(problems), received_at)
+
+
+def charge_row(charge: Charge) -> Row:
+    """The charge's values in the order of its fields, as columns keep them. Raises Unstorable naming the field."""
+    return _values(charge, Charge.model_fields)
 
 
 def read_finding(value: bytes) -> Content:

@@ -55,7 +55,7 @@ class Loopback(uvicorn.Server):
         """Finish the requests in hand and close."""
         self.should_exit = True
         if self._task is not None:
-            await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # why it failed was raised by start
 
     async def _listen(self) -> None:
         try:

@@ -25,6 +25,15 @@ def load_tagger(rules_file: Path | None = None, owners_file: Path | None = None)
     return Tagger(rules, owners)
 
 
+def load_owners(path: Path) -> dict[str, Owner]:
+    """An owner directory's file by principal. Raises RatesError."""
+    faults: list[str] = []
+    owners = dict(_owners(path, faults))
+    if faults:
+        raise RatesError(faults)
+    return owners
+
+
 def _rules(path: Path, faults: list[str]) -> RulesFile | None:
     document = _toml(path, faults)
     if document is None:

@@ -27,10 +27,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from schemas.records import METER_BY_TYPE, Position, PriceStatus
+from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position, PriceStatus
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
 from streams.core.charge import Charged, Charger
 from streams.core.decode import RawRecord
+from streams.core.tag.owner import UNALLOCATED
 from streams.metrics import Metrics
 
 log = structlog.get_logger()
@@ -96,6 +97,13 @@ class Outlet(Service):
         for send in item.sends:
             send.delivery = await self._start(send)
         await queue.put(item)
+
+    async def say(self, record: ChargeRecord) -> None:
+        """Send a record that belongs to no event. It may be lost: the next one says as much."""
+        value = record.model_dump_json(exclude_defaults=True).encode()
+        delivery = await self._start(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
+        if delivery is not None:
+            await asyncio.gather(delivery, return_exceptions=True)
 
     async def _start(self, send: _Send) -> asyncio.Future[Any] | None:
         assert self._producer is not None  # noqa: S101  started before any agent reads
@@ -189,11 +197,18 @@ def _count(metrics: Metrics, topic: str, charged: Charged) -> None:
     for letter in charged.dead_letters:
         metrics.dead_letters.labels(letter.reason.value).inc()
     for charge in charged.record.charges:
-        usd = charge.effective_cost_usd
-        if usd is None or usd < 0:
-            if charge.price_status is PriceStatus.UNPRICED:
-                metrics.dollars.labels(METER_BY_TYPE[charge.type], "unpriced").inc(float(charge.estimated_cost or 0))
-            continue
-        metrics.dollars.labels(METER_BY_TYPE[charge.type], charge.price_status.value).inc(float(usd))
-        if charge.allocation == "unallocated":
-            metrics.unallocated.labels(METER_BY_TYPE[charge.type]).inc(float(usd))
+        _count_money(metrics, METER_BY_TYPE[charge.type], charge)
+
+
+def _count_money(metrics: Metrics, meter: Meter, charge: Charge) -> None:
+    usd = charge.effective_cost_usd
+    if charge.price_status is PriceStatus.UNPRICED:
+        metrics.dollars.labels(meter, "unpriced").inc(float(charge.estimated_cost or 0))
+    elif usd is None:
+        metrics.unconverted.labels(meter).inc()
+    elif usd >= 0:  # a counter can't go down
+        metrics.dollars.labels(meter, charge.price_status.value).inc(float(usd))
+        if charge.allocation == UNALLOCATED:
+            metrics.unallocated.labels(meter).inc(float(usd))
+        else:
+            metrics.allocated.labels(meter, charge.allocation).inc(float(usd))

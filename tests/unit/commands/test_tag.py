@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.commands.tag import app
+from tests.support.examples import valid
 
 RULES = """
 [[rule]]
@@ -79,6 +80,14 @@ def test_try_shows_dollars_by_rule_and_what_is_allocated(tmp_path: Path, rules: 
         ("gateway", "search"): 1.5, ("gateway", "ads"): 0.5, ("tags", "ads"): 1, ("unallocated", ""): 1,
     }  # fmt: skip
     assert "75.0% of them allocated" in CliRunner().invoke(app, ["try", str(file), *rules]).stdout
+
+
+def test_try_says_what_no_exchange_rate_puts_into_dollars(tmp_path: Path) -> None:
+    example = next(e for e in valid() if e.name == "line-item--other-currency")
+    file = tmp_path / "event.json"
+    file.write_bytes(example.value)
+    assert json.loads(CliRunner().invoke(app, ["try", str(file), "--json"]).stdout)["not_in_usd"] == 1
+    assert "1 events in currencies without" in CliRunner().invoke(app, ["try", str(file)]).stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""The worker's watch over its stages: one that crashed, or stands still with work before it, ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from mode import Service
+
+from streams.app import Hosted, Worker
+from streams.metrics import Metrics
+from streams.settings import Settings, load
+
+
+class Stage(Service):
+    """A stage that does nothing."""
+
+
+def watched(settings: Settings, lag: int, progress_age: float, crash: Exception | None = None) -> str:
+    """Why the watch ended a worker with one such stage, or empty when it did not."""
+
+    async def run() -> str:
+        worker = Worker(settings, ("roll",), Metrics())
+        stage = Stage()
+        if crash is not None:
+            await stage.crash(crash)
+        worker.hosted.append(Hosted("roll", stage, lambda: (lag, time.monotonic() - progress_age)))
+        worker.look()
+        assert worker.health().live == (not worker.failure)
+        return worker.failure
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load(None, ["stages.stuck_seconds=60"])
+
+
+def test_lag_without_progress_ends_it(settings: Settings) -> None:
+    assert "stage roll made no progress for 61 s with 5 records behind" in watched(settings, 5, 61)
+
+
+def test_lag_with_progress_does_not(settings: Settings) -> None:
+    assert watched(settings, 5, 59) == ""
+
+
+def test_no_lag_is_no_trouble_however_long(settings: Settings) -> None:
+    assert watched(settings, 0, 10_000) == ""
+
+
+def test_a_crash_ends_it_and_is_named(settings: Settings) -> None:
+    assert "stage roll crashed: ValueError('broken')" in watched(settings, 0, 0, ValueError("broken"))
