@@ -47,13 +47,15 @@ def explain(
     if kind is FindingKind.DROP:
         return f"{name} has reported no spend {since}, {dollars(expected)} an hour is usual: the meter may be broken."
     if kind is FindingKind.IDLE:
-        return f"{name} pays for GPUs that do nothing {since}: {dollars(excess)} wasted, {dollars(observed - expected)} an hour."
+        wasted = f"{dollars(excess)} wasted, {dollars(observed - expected)} an hour"
+        return f"{name} pays for GPUs that do nothing {since}: {wasted}."
     if kind is FindingKind.UNPRICED:
         return (
             f"{name} has usage without a known price {since}: about {dollars(excess)} is at risk of not being counted."
         )
     if kind is FindingKind.UNALLOCATED:
-        return f"{name} spends {dollars(observed)} an hour without an owner {since}, {dollars(expected)} is usual: tags are missing."
+        loose = f"{dollars(observed)} an hour without an owner {since}, {dollars(expected)} is usual"
+        return f"{name} spends {loose}: tags are missing."
     if kind is FindingKind.NEW_SERIES:
         return f"{name} was never seen before and has spent {dollars(excess)} {since}, {dollars(observed)} an hour."
     verb = "has been creeping up to" if kind is FindingKind.CREEP else "spends"
