@@ -9,8 +9,11 @@ from schemas.records import Meter
 from streams.core.alert import AlertRules
 from streams.core.charge import Charger
 from streams.core.decode import Bounds
+from streams.core.detect.parts import PAYERS
+from streams.core.detect.rules import Budget, Maintenance
 from streams.core.detect.watch import WatchRules
 from streams.core.roll import RollRules
+from streams.core.sums import series_key
 from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
@@ -85,4 +88,18 @@ def watch_rules(settings: Settings) -> WatchRules:
         max_series=detect.max_series,
         min_excess_usd=alerts.min_excess_usd,
         critical_usd=alerts.critical_excess_usd,
+        new_series_usd=detect.new_series_usd,
+        new_after_seconds=detect.new_after_seconds,
+        adopt_seconds=detect.adopt_seconds,
+        payers=frozenset(names[0] for names in settings.roll.series if names) & frozenset(PAYERS.values()),
+        cadence=tuple((series_key(rule.series), rule.seconds) for rule in detect.cadence),
+        sensitivity=tuple((series_key(rule.series), rule.factor) for rule in detect.sensitivity),
+        maintenance=tuple(
+            Maintenance(int(rule.start.timestamp()), int(rule.end.timestamp()), series_key(rule.series))
+            for rule in detect.maintenance
+        ),
+        budgets=tuple(
+            Budget(series_key(rule.series), rule.amount, rule.unit, rule.thresholds, frozenset(rule.meters))
+            for rule in detect.budgets
+        ),
     )

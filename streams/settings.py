@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import os
 import tomllib
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +31,8 @@ from pydantic_settings import (
 from pydantic_settings import (
     SettingsError as SettingsSourceError,
 )
+
+from schemas.watch import DIMENSIONS
 
 Seconds = Annotated[float, Field(gt=0)]
 DEFAULT_FILE = Path("spendstream.toml")
@@ -154,12 +166,68 @@ class Receiver(Section):
         raise ValueError(f"receiver {self.name}: no url, url_file or url_env gives an apprise URL")
 
 
+def _known(series: dict[str, str]) -> dict[str, str]:
+    unknown = sorted(series.keys() - set(DIMENSIONS))
+    if unknown:
+        raise ValueError(f"no such dimension: {', '.join(unknown)}; there are {', '.join(DIMENSIONS)}")
+    return series
+
+
+Series = Annotated[dict[str, Annotated[str, Field(min_length=1)]], AfterValidator(_known)]
+"""The dimensions that a rule is for; it holds for every series that carries them. Empty: for all."""
+
+
+class Cadence(Section):
+    """The pace of a source, where it is not to be learnt."""
+
+    series: Series
+    seconds: Annotated[int, Field(ge=1)]
+
+
+class Sensitivity(Section):
+    """How touchy a series is: 2 tells at half the usual threshold, 0.5 at twice."""
+
+    series: Series
+    factor: Annotated[float, Field(gt=0, le=10)]
+
+
+class Maintenance(Section):
+    """A stretch in which series tell nothing and learn nothing: a migration, a load test."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    series: Series = {}
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end must be after start")
+        return self
+
+
+class Budget(Section):
+    """A monthly allowance (calendar month, UTC) of a series that `roll.series` sums."""
+
+    series: Annotated[Series, Field(min_length=1)]
+    amount: Annotated[Decimal, Field(gt=0)]
+    unit: Literal["usd", "tokens"] = "usd"
+    thresholds: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.8, 1.0)
+    meters: tuple[Literal["token_call", "gpu_usage", "line_item"], ...] = ("token_call", "gpu_usage")
+
+
 class Detect(Section):
     """What counts as unusual."""
 
     warmup_windows: Annotated[int, Field(ge=2)] = 30  # before that a series says "warming up", never "normal"
     expire_seconds: Seconds = 7 * 86_400.0  # a series silent for so long is forgotten
-    max_series: Annotated[int, Field(ge=1)] = 100_000  # per worker; beyond it new series are refused and reported
+    max_series: Annotated[int, Field(ge=1)] = 100_000  # per worker; beyond it new series are watched together
+    new_series_usd: Annotated[float, Field(ge=0)] = 5.0  # a key, model or service never seen is told when it spent so
+    new_after_seconds: Seconds = 86_400.0  # a deployment younger than this knows too little to call a series new
+    adopt_seconds: Seconds = 86_400.0  # an unusual level that has lasted so long is the new normal
+    cadence: tuple[Cadence, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 class Alerts(Section):

@@ -10,31 +10,19 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-from schemas.records import Meter
 from schemas.watch import Finding, FindingKind, Severity
 from streams.core.detect.decompose import MICRO
 from streams.core.detect.explain import name_of
 from streams.core.detect.lifecycle import finding_id
-from streams.core.sums import SeriesKey, Window, utc
+from streams.core.detect.rules import HOUR, Budget
+from streams.core.sums import Window, utc
 
-HOUR = 3600
 SHORT, LONG = 1, 6  # hours over which a burn must be fast
 FAST = 2.0  # times the pace at which the allowance just lasts
 MONTH_KNOWN = 0.02  # of the month that must have passed: its first hours say little of it
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a series may use up in a calendar month (UTC), in USD or in tokens. `series` must be one that is watched."""
-
-    series: SeriesKey
-    amount: Decimal
-    unit: Literal["usd", "tokens"] = "usd"
-    thresholds: tuple[float, ...] = (0.8, 1.0)  # shares of it that are told, rising
-    meters: frozenset[Meter] = frozenset({"token_call", "gpu_usage"})  # a bill may hold the same dollars again
 
 
 @dataclass(slots=True)
@@ -167,7 +155,8 @@ class BudgetWatch:
 
     def _sentence(self, month: _Month, share: float, now: int) -> str:
         unit = "USD" if self.budget.unit == "usd" else "tokens"
-        said = f"{name_of(self.budget.series)} has used {share:.0%} of its {self.budget.amount:,} {unit} of {utc(month.start):%B %Y}"
+        allowance = f"{self.budget.amount:,} {unit} of {utc(month.start):%B %Y}"
+        said = f"{name_of(self.budget.series)} has used {share:.0%} of its {allowance}"
         if share >= 1:
             return f"{said}: the allowance is gone."
         exhausted = self._exhausted(now, month)

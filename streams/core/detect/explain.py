@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from schemas.watch import Decomposition, Driver, FindingKind
 from streams.core.detect.decompose import NAMES
+from streams.core.roll import FLOOD
 from streams.core.sums import SeriesKey, utc
 
 PARTS = {
@@ -34,6 +35,7 @@ def explain(
     kind: FindingKind,
     meter: str,
     series: SeriesKey,
+    *,
     opened_at: int,
     observed: float,
     expected: float,
@@ -44,25 +46,35 @@ def explain(
     """One sentence. Rates are in USD per hour."""
     since = f"since {utc(opened_at):%Y-%m-%d %H:%M} UTC"
     name = name_of(series)
-    if kind is FindingKind.DROP:
-        return f"{name} has reported no spend {since}, {dollars(expected)} an hour is usual: the meter may be broken."
-    if kind is FindingKind.IDLE:
-        wasted = f"{dollars(excess)} wasted, {dollars(observed - expected)} an hour"
-        return f"{name} pays for GPUs that do nothing {since}: {wasted}."
-    if kind is FindingKind.UNPRICED:
-        return (
-            f"{name} has usage without a known price {since}: about {dollars(excess)} is at risk of not being counted."
-        )
-    if kind is FindingKind.UNALLOCATED:
-        loose = f"{dollars(observed)} an hour without an owner {since}, {dollars(expected)} is usual"
-        return f"{name} spends {loose}: tags are missing."
-    if kind is FindingKind.NEW_SERIES:
-        return f"{name} was never seen before and has spent {dollars(excess)} {since}, {dollars(observed)} an hour."
+    if kind not in {FindingKind.SPIKE, FindingKind.CREEP}:
+        return _plain(kind, series, since, observed, expected, excess)
     verb = "has been creeping up to" if kind is FindingKind.CREEP else "spends"
     times = f", {observed / expected:.1f} times the usual {dollars(expected)}" if expected > 0 else ""
     why = _why(decomposition, excess, meter)
     who = _who(drivers, series)
     return f"{name} {verb} {dollars(observed)} an hour {since}{times}{why}{who}."
+
+
+def _plain(kind: FindingKind, series: SeriesKey, since: str, observed: float, expected: float, excess: Decimal) -> str:
+    """The kinds that need no reasons."""
+    name, rate, usual = name_of(series), dollars(observed), dollars(expected)
+    if kind is FindingKind.NEW_SERIES and any(value == FLOOD for _, value in series):
+        names = " and ".join(name for name, _ in series)
+        return f"More values of {names} than can be watched one by one {since}: the newest are watched together."
+    idle = f"{dollars(excess)} wasted, {dollars(observed - expected)} an hour"
+    return {
+        FindingKind.DROP: f"{name} has reported no spend {since}, {usual} an hour is usual: the meter may be broken.",
+        FindingKind.IDLE: f"{name} pays for GPUs that do nothing {since}: {idle}.",
+        FindingKind.UNPRICED: (
+            f"{name} has usage without a known price {since}: about {dollars(excess)} may not be counted."
+        ),
+        FindingKind.UNALLOCATED: (
+            f"{name} spends {rate} an hour without an owner {since}, {usual} is usual: tags are missing."
+        ),
+        FindingKind.NEW_SERIES: (
+            f"{name} was never seen before and has spent {dollars(excess)} {since}, {rate} an hour."
+        ),
+    }[kind]
 
 
 def _why(decomposition: Decomposition | None, excess: Decimal, meter: str) -> str:

@@ -81,7 +81,8 @@ class Case:
     def to_json(self) -> list[Any]:
         return [
             self.kind.value, self.stretch.to_json(), self.detected_at, self.last_seen, self.basis, self.score,
-            self.height, self.usual, self.mid, self.hidden, self.settled, self.revision, self.calm, self.told, self.told_at,
+            self.height, self.usual, self.mid, self.hidden, self.settled, self.revision, self.calm, self.told,
+            self.told_at,
         ]  # fmt: skip
 
     @classmethod
@@ -168,6 +169,16 @@ def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: in
         drivers=main,
         decomposition=split,
         cause=cause_of(split, excess) if split is not None else kind.value,
-        explanation=explain(kind, meter, series, stretch.start, observed_rate, expected_rate, excess, main, split),
+        explanation=explain(
+            kind,
+            meter,
+            series,
+            opened_at=stretch.start,
+            observed=observed_rate,
+            expected=expected_rate,
+            excess=excess,
+            drivers=main,
+            decomposition=split,
+        ),
         remedies=[],
     )

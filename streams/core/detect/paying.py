@@ -23,7 +23,7 @@ def idle(series: Series, bucket: Bucket) -> list[Finding]:
     series.used = series.used or Share()
     wasted, metered = float(bucket.sums.idle_usd), float(bucket.sums.metered_usd)
     unusual = series.used.watch(wasted, metered, IDLE, bucket.seconds)
-    return _share(series, bucket, FindingKind.IDLE, series.used, unusual, wasted, bucket.usd)
+    return _share(series, bucket, FindingKind.IDLE, series.used, unusual=unusual, excess=wasted, observed=bucket.usd)
 
 
 def unallocated(series: Series, bucket: Bucket, warm: bool) -> list[Finding]:
@@ -35,11 +35,11 @@ def unallocated(series: Series, bucket: Bucket, warm: bool) -> list[Finding]:
     before = series.owned.usual
     unusual = series.owned.watch(loose, bucket.usd, before + JUMP if warm else 2.0, bucket.seconds)
     excess = loose - before * bucket.usd
-    return _share(series, bucket, FindingKind.UNALLOCATED, series.owned, unusual, excess, loose)
+    return _share(series, bucket, FindingKind.UNALLOCATED, series.owned, unusual=unusual, excess=excess, observed=loose)
 
 
 def _share(
-    series: Series, bucket: Bucket, kind: FindingKind, share: Share, unusual: bool, excess: float, observed: float
+    series: Series, bucket: Bucket, kind: FindingKind, share: Share, *, unusual: bool, excess: float, observed: float
 ) -> list[Finding]:
     case = series.cases.get(kind)
     if case is not None:

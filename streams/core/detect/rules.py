@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
 
-from streams.core.detect.budgets import Budget
+from schemas.records import Meter
 from streams.core.sums import SeriesKey
 
 HOUR, DAY = 3600, 86_400
@@ -24,6 +26,17 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a series may use up in a calendar month (UTC), in USD or in tokens. `series` must be one that is watched."""
+
+    series: SeriesKey
+    amount: Decimal
+    unit: Literal["usd", "tokens"] = "usd"
+    thresholds: tuple[float, ...] = (0.8, 1.0)  # shares of it that are told, rising
+    meters: frozenset[Meter] = frozenset({"token_call", "gpu_usage"})  # a bill may hold the same dollars again
+
+
+@dataclass(frozen=True, slots=True)
 class WatchRules:
     """Rules of one `Watch`. Times are in seconds of event time, money in USD."""
 
@@ -40,7 +53,7 @@ class WatchRules:
     cadence: tuple[tuple[SeriesKey, int], ...] = ()  # seconds, for series that carry these dimensions; else learnt
     sensitivity: tuple[tuple[SeriesKey, float], ...] = ()  # above 1: sooner, below 1: later
     maintenance: tuple[Maintenance, ...] = ()
-    budgets: tuple[Budget, ...] = field(default=())
+    budgets: tuple[Budget, ...] = ()
 
     def sensitivity_of(self, series: SeriesKey) -> float:
         """How touchy this series is to be: the narrowest rule that fits it counts."""

@@ -33,8 +33,8 @@ class Series:
     """State of one series in one lane (meter and width of the windows that come in)."""
 
     __slots__ = (
-        "active", "active_at", "born", "cases", "creep", "end", "flood", "gauges", "hours", "key", "makeup", "meter", "novel",
-        "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used", "width",
+        "active", "active_at", "born", "cases", "creep", "end", "flood", "gauges", "hours", "key", "makeup", "meter",
+        "novel", "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used", "width",
     )  # fmt: skip
 
     def __init__(self, meter: Meter, key: SeriesKey, width: int, start: int, pace: int = 0) -> None:
@@ -208,11 +208,13 @@ class Series:
         """Everything that was learnt, as JSON: restored, the series continues bit for bit."""
         return {
             "key": [list(pair) for pair in self.key],
-            "numbers": [self.born, self.end, self.active_at, self.novel, self.flood, self.spent, self.seen, self.active],
+            "numbers": [
+                self.born, self.end, self.active_at, self.novel, self.flood, self.spent, self.seen, self.active,
+            ],
             "pending": [_window_to_json(window) for window in self.pending],
             "cases": [case.to_json() for case in self.cases.values()],
             **{name: part.to_json() for name in _PARTS if (part := getattr(self, name)) is not None},
-        }
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, meter: Meter, width: int, state: dict[str, Any]) -> Series:
@@ -220,7 +222,8 @@ class Series:
         key = tuple((name, value) for name, value in state["key"])
         series = cls(meter, key, width, 0)
         (
-            series.born, series.end, series.active_at, series.novel, series.flood, series.spent, series.seen, series.active,
+            series.born, series.end, series.active_at, series.novel, series.flood, series.spent, series.seen,
+            series.active,
         ) = state["numbers"]  # fmt: skip
         series.pending = [_window_from_json(meter, key, width, window) for window in state["pending"]]
         series.cases = {case.kind: case for case in map(Case.from_json, state["cases"])}

@@ -12,11 +12,12 @@ from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.series import ACTIVE, Series
+from streams.core.roll import FLOOD
 from streams.core.sums import SeriesKey, Sums, Window
 
 __all__ = ["Watch", "WatchRules"]
 VERSION = 1  # of the snapshot
-FLOOD = "(too many)"  # the value under which series beyond `max_series` are watched together
+Says = Literal["false_positive", "expected"]
 
 
 @dataclass(slots=True)
@@ -51,13 +52,14 @@ class Watch:
             lane.awake.setdefault(series.pace.seconds, {})[key] = series
         out = self._close(lane, complete.end)
         for budget in self._budgets:
-            if (window := complete.windows.get(budget.budget.series)) is not None:
-                out += budget.window(window)
+            spent = complete.windows.get(budget.budget.series)
+            if spent is not None:
+                out += budget.window(spent)
         if complete.end % HOUR == 0:
             self._expire(lane, complete.end)
         return sorted(out, key=lambda finding: (sorted(finding.series.items()), finding.kind, finding.opened_at))
 
-    def feedback(self, meter: Meter, series: SeriesKey, kind: FindingKind, says: Literal["false_positive", "expected"]) -> None:
+    def feedback(self, meter: Meter, series: SeriesKey, kind: FindingKind, says: Says) -> None:
         """What a person says of an open finding. `expected`: this level is the usual one from now on. `false_positive`:
         the same again shall not be told. Unknown series and closed findings are no error: feedback comes late."""
         for (of, _), lane in self._lanes.items():
