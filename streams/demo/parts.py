@@ -85,10 +85,12 @@ class Producer:
         self._name = name
         self.sending = Sending()
 
-    async def history(self, until: datetime, seconds: int) -> None:
-        """Send what would have happened in the `seconds` before `until`."""
+    async def history(self, until: datetime, seconds: int, stop: asyncio.Event) -> None:
+        """Send what would have happened in the `seconds` before `until`, or as much of it until `stop` is set."""
         begin = until - timedelta(seconds=seconds)
         for second in range(seconds):
+            if stop.is_set():
+                return
             await self._send(self._workload.second(begin + timedelta(seconds=second), loop=False))
 
     async def second(self, begin: datetime, *, loop: bool) -> None:

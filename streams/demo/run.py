@@ -127,7 +127,7 @@ class Demo:
         """The workload, second by second, until the time is over, somebody stops it, or the service fails."""
         self._picture.status = "learning from 15 minutes of history"
         second = now_second()
-        await producer.history(second, HISTORY_SECONDS)
+        await producer.history(second, HISTORY_SECONDS, self._stop)
         started = time.time()
         while not self._stop.is_set() and not worker.failed.is_set():
             elapsed = time.time() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import signal
 import subprocess
@@ -35,10 +36,15 @@ def test_the_demo_alerts_its_incident_and_reconciles(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_cleanly_with_a_reckoning(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(  # noqa: S603
-        [COMMAND, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [COMMAND, "demo"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as demo:
-        time.sleep(8)  # a moment in the middle of it, whichever: there is no condition to await
+        until = time.monotonic() + 90
+        while not list(tmp_path.glob("spendstream-demo-*/state/*")):  # made when the stages start
+            assert demo.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
         demo.send_signal(signal.SIGINT)
         said, _ = demo.communicate(timeout=90)
     assert demo.returncode == 0, said
