@@ -8,6 +8,7 @@ from streams.core.detect.rules import HOUR, WatchRules
 from streams.core.sums import SeriesKey, Sums, Window
 
 MATTERS = 0.1  # of the minimum impact, per hour: less is not even recorded
+LARGEST = 1e15  # USD per window: beyond is no spend, and would swallow the digits of what is
 NOTHING = Sums()
 Cells = list[tuple[SeriesKey, Sums]]
 
@@ -27,7 +28,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self.seconds = self.end - self.start
-        self.usd = float(self.sums.usd)
+        self.usd = min(LARGEST, max(-LARGEST, float(self.sums.usd)))
         self.volume = self.sums.requests or float(self.sums.gpu_minutes)
 
     @property

@@ -13,6 +13,7 @@ STEP = 0.5  # log-ratio from one hour to the next: more is a jump, and no creep
 KNOWN = 48  # hours of profile needed
 NOISES = 4.0  # of these mean deviations a creep must be
 NOISE_HOURS = 72
+TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
 FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 
 
@@ -32,7 +33,7 @@ class Creep:
         """Take in an hour; returns how unusual the newest hours are together: above 1 is."""
         if usual + little <= 0:
             return 0.0
-        self.logs = [*self.logs[1 - 2 * HOURS :], log((usd + little) / (usual + little))]
+        self.logs = [*self.logs[1 - 2 * HOURS :], log(max(usd + little, TINY) / (usual + little))]
         if len(self.logs) < 2 * HOURS:
             return 0.0
         newest, before = self.logs[HOURS:], self.logs[:HOURS]

@@ -22,6 +22,7 @@ GROWN = DAY  # seconds in which that fades to 1/e
 GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
 
 
+HUGE = 1e60  # a ratio beyond is that much, whatever it is
 NO_LOGS = [0.0] * len(SPANS)
 
 
@@ -63,7 +64,7 @@ class Gauge:
         self.usual = 0.0  # the usual ratio, as of before the newest window
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Set `usual`, from all windows but the newest while none is old enough to be smoothed."""
         if self.den > 0:
             self.usual = self.num / self.den
@@ -95,7 +96,7 @@ class Gauge:
         matters, so that a series that rests at zero does not see miracles. `pad` is a `den` of next to no weight: so
         much of the reference is added, so that a handful of requests does not set a record."""
         self.pad = pad
-        self._refresh()
+        self.refresh()
         reference = max(self.usual, upper)
         self.nums.append(num)
         self.dens.append(den)
@@ -143,6 +144,10 @@ class Gauge:
         self.held = NO_LOGS
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
+    def cut(self, windows: int) -> None:
+        """Only the newest `windows` go on counting: what was before them is over."""
+        self.nums, self.dens = self.nums[-windows:], self.dens[-windows:]
+
     def rest(self, windows: int, seconds: int, life: float) -> None:
         """`windows` with nothing went by."""
         gone = min(windows, LONGEST)
@@ -172,7 +177,7 @@ class Gauge:
         if dens > 0:
             self.num, self.den = sum(self.nums) / len(self.nums), dens / len(self.dens)
         self.skip = 0
-        self._refresh()
+        self.refresh()
 
     def span_ratio(self, span: int) -> float:
         """The ratio over the newest `span` windows."""
@@ -195,24 +200,15 @@ class Gauge:
             num = nums[-1] if span == 1 else sum(nums[-span:])
             den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
             ratio = ((num + pad * reference) / den + little) / base if den else 0.0
-            logs.append(log(ratio) if ratio > 1.0 else 0.0)
+            logs.append(log(min(ratio, HUGE)) if ratio > 1.0 else 0.0)
         self.logs = logs if any(logs) else NO_LOGS
 
     def to_json(self) -> list[Any]:
+        """What lasts from one window to the next."""
         return [
-            self.nums,
-            self.dens,
-            self.skip,
-            self.num,
-            self.den,
-            self.seen,
-            self.age,
-            self.until,
-            self.scale,
-            self.records,
-            self.past,
-            self.held,
-        ]
+            self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
+            self.records, self.past, self.held, self.usual,
+        ]  # fmt: skip
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Gauge:

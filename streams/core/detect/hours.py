@@ -42,7 +42,7 @@ class Hours:
     def add_unusual(self, usd: float, expected: float, size: float) -> None:
         """A habit is learnt at half its height each time, so that the second morning like it is less of a surprise.
         `size` is the usual cost of a request."""
-        between = sqrt(usd * expected)
+        between = sqrt(max(0.0, usd * expected))
         self.usd += between
         if size > 0:
             self.volume += between / size
@@ -50,7 +50,7 @@ class Hours:
     def temper(self, usual: float) -> float:
         """The hour turned out unusual: learn half its height. Returns what was spent in it."""
         spent = self.usd
-        self.usd = sqrt(spent * usual)
+        self.usd = sqrt(max(0.0, spent * usual))
         return spent
 
     def to_json(self) -> list[Any]:

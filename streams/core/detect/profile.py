@@ -6,6 +6,7 @@ from array import array
 from typing import Any
 
 HOURS = 168
+LARGEST = 1e38  # what the ring can hold
 FADE = 0.6  # weight of the day before against the day after it
 
 
@@ -29,7 +30,7 @@ class WeekProfile:
             for silent in range(max(self.hour + 1, hour - HOURS), hour):
                 self.hours[silent % HOURS] = self.volumes[silent % HOURS] = 0.0
                 self.seen += 1
-        self.hours[hour % HOURS] = usd
+        self.hours[hour % HOURS] = min(usd, LARGEST)
         self.volumes[hour % HOURS] = volume
         self.hour = hour
         self.seen += 1

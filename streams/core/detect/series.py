@@ -115,9 +115,8 @@ class Series:
         readings = gauges.judge(bucket, self.hours.week, sensitivity, one=self.makeup.is_one)
         expected = gauges.expected(bucket)
         basis = gauges.unusual(readings, bucket, self.hours.mid(bucket.seconds)) if warm else -1
-        self.suspicion.feed(
-            bucket, readings, expected, unusual=basis >= 0, allowed=warm and FindingKind.SPIKE not in self.cases
-        )
+        if FindingKind.SPIKE not in self.cases:
+            self.suspicion.feed(bucket, readings, expected, unusual=basis >= 0, allowed=warm)
         out = rising.spike(self, bucket, readings, expected, basis)
         out += rising.novelty(self, bucket)
         out += silent.drop(self, bucket, expected, warm)
@@ -190,6 +189,9 @@ class Series:
 
     def _close(self, case: Case, bucket: Bucket) -> list[Finding]:
         del self.cases[case.kind]
+        if case.kind in LEARNING_STOPS:
+            for gauge in self.gauges.each():
+                gauge.cut(max(1, case.calm))
         if case.kind is FindingKind.CREEP:
             self.creep.met(case.height)
         elif case.kind is FindingKind.SPIKE and case.last_seen - case.stretch.start >= LASTED[self.meter]:

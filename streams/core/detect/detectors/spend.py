@@ -1,0 +1,87 @@
+"""The spend of one series, judged as `Watch` judges it: its gauge of levels and its week of hours as a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any, ClassVar
+
+from streams.core.detect.detectors.base import LARGEST, Detector, Snapshot, State, Verdict, scorable, unscored
+from streams.core.detect.gauge import Gauge
+from streams.core.detect.hours import Hours
+from streams.core.detect.rules import DAY, HOUR
+
+LITTLE = 0.02  # of the mean: below, a ratio says nothing
+LIFE_WINDOWS = 12.0
+LONGEST_STEP = float(DAY)
+
+
+class Spend(Detector):
+    """Only more than usual is anomalous: half the spend of yesterday is no reason to wake somebody.
+
+    An anomalous point isn't learnt, but an anomaly that lasts for a day is the new normal.
+    """
+
+    name: ClassVar[str] = "spend"
+    version: ClassVar[int] = 1
+
+    def __init__(self, warmup: int = 30) -> None:
+        self.warmup = warmup
+        self._gauge = Gauge()
+        self._hours = Hours()
+        self._at = 0.0
+        self._mean = 0.0
+        self._seen = 0
+        self._since = 0.0  # when the anomaly under way began; 0: there is none
+
+    def update(self, at: float, value: float | None) -> Verdict:
+        gauge, hours = self._gauge, self._hours
+        if not scorable(value, at):
+            gauge.refresh()
+            return unscored(gauge.usual, *self._band(gauge.usual, 0.0))
+        step = min(max(at - self._at, 1.0), LONGEST_STEP) if self._seen else 60.0
+        hours.turn(int(at // HOUR))
+        upper = max(0.0, hours.week.upper * step / HOUR) if hours.week is not None else 0.0
+        gauge.refresh()
+        usual, little = gauge.usual, LITTLE * self._mean
+        low, high = self._band(usual, upper)
+        reading = gauge.judge(value, 1.0, upper, little)
+        warm = self._seen >= self.warmup
+        anomalous = warm and reading.score > 1.0
+        alert = anomalous and not self._since
+        self._learn(at, value, step, anomalous=anomalous)
+        state = State.ANOMALOUS if anomalous else State.NORMAL if warm else State.WARMING
+        return Verdict(reading.score if warm else 0.0, alert, usual, low, high, state)
+
+    def _band(self, usual: float, upper: float) -> tuple[float, float]:
+        """What one window may be and still be usual."""
+        little = LITTLE * self._mean
+        limit = (max(usual, upper) + little) * exp(self._gauge.thresholds()[0]) - little
+        return min(0.0, usual), min(LARGEST, max(usual, limit))
+
+    def _learn(self, at: float, value: float, step: float, *, anomalous: bool) -> None:
+        gauge = self._gauge
+        gauge.learn(step, max(float(HOUR), LIFE_WINDOWS * step), usual=not anomalous, suspect=False)
+        self._at = at
+        self._seen += 1
+        gain = max(1.0 / self._seen, step / DAY)
+        self._mean += gain * (max(0.0, value) - self._mean)
+        self._hours.add(max(0.0, min(value, gauge.usual) if anomalous else value), 0.0)
+        if not anomalous:
+            self._since = 0.0
+        elif not self._since:
+            self._since = at
+        elif at - self._since >= DAY:
+            gauge.adopt()
+            self._since = 0.0
+
+    def config(self) -> Any:
+        return [self.warmup]
+
+    def state_dict(self) -> Snapshot:
+        numbers = [self._at, self._mean, self._seen, self._since]
+        return {"gauge": self._gauge.to_json(), "hours": self._hours.to_json(), "numbers": numbers}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._gauge, self._hours = Gauge.from_json(state["gauge"]), Hours.from_json(state["hours"])
+        self._at, self._mean, self._seen, self._since = state["numbers"]

@@ -1,0 +1,189 @@
+"""What is more than usual: found at once, told once, closed when it is over."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from schemas.watch import FindingKind, Severity
+from streams.core.detect.rules import Maintenance, WatchRules
+from streams.core.detect.watch import Watch
+from streams.core.sums import Sums, utc
+from tests.support.watching import MINUTE, START, Stream, key, steady, tokens
+
+KEY = key(principal="key-1")
+
+
+def test_a_loop_is_found_in_its_first_window() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    began = stream.now
+    (finding,) = stream.feed(KEY, [tokens(500)])
+    assert (finding.kind, finding.status, finding.series) == (FindingKind.SPIKE, "open", {"principal": "key-1"})
+    assert finding.opened_at == utc(began)
+    assert finding.detected_at == utc(began + MINUTE)
+    assert finding.cause == "volume"
+    assert finding.drivers[0].series == {"principal": "key-1"}
+    # 500 requests of 0.006 USD, where about 50 are usual.
+    assert finding.observed_usd_per_hour == Decimal(180)
+    assert 15 < finding.expected_usd_per_hour < 21
+    assert finding.excess_usd == pytest.approx(Decimal("2.7"), rel=Decimal("0.05"))
+    assert "10.1 times" in finding.explanation or "times the usual" in finding.explanation
+
+
+def test_ten_second_windows_and_five_minutes_of_history_are_enough() -> None:
+    stream = Stream(seconds=10)
+    stream.feed(KEY, steady(30, level=20))
+    (finding,) = stream.feed(KEY, [tokens(200)])
+    assert finding.cadence_seconds == 10
+
+
+def test_a_series_that_is_warming_up_says_nothing() -> None:
+    stream = Stream()
+    assert stream.feed(KEY, [*steady(29), tokens(5000)]) == []
+    assert stream.watch.series() == {"live": 1, "warming": 0}
+    assert Stream().watch.series() == {"live": 0, "warming": 0}
+
+
+def test_an_incident_has_one_finding_that_grows_and_closes() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    stream.feed(KEY, [tokens(500)] * 30)
+    stream.feed(KEY, steady(10, seed=2))
+    (finding,) = stream.found.values()
+    assert [told.revision for told in stream.told] == list(range(len(stream.told)))
+    excesses = [told.excess_usd for told in stream.told]
+    assert excesses == sorted(excesses)
+    assert finding.status == "closed"
+    assert finding.last_seen_at - finding.opened_at == timedelta(minutes=30)
+    assert finding.excess_usd == pytest.approx(Decimal(30) * Decimal("2.7"), rel=Decimal("0.05"))
+    assert stream.watch.open_findings() == {}
+
+
+def test_the_incident_is_not_learnt() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    stream.feed(KEY, [tokens(500)] * 60)
+    stream.feed(KEY, steady(30, seed=2))
+    assert stream.feed(KEY, [tokens(500)])[0].status == "open"
+
+
+def test_a_level_that_lasts_becomes_the_normal_one() -> None:
+    stream = Stream(rules=WatchRules(min_excess_usd=1.0, adopt_seconds=3 * 3600))
+    stream.feed(KEY, steady(120))
+    stream.feed(KEY, [tokens(300)] * 240)
+    (finding,) = stream.found.values()
+    assert finding.status == "closed"
+    assert finding.closed_at == finding.opened_at + timedelta(hours=3)
+
+
+def test_bursts_that_a_series_is_known_for_are_no_news() -> None:
+    stream = Stream()
+    habit = [tokens(400) if minute % 20 == 0 else tokens(20) for minute in range(600)]
+    stream.feed(KEY, habit)
+    assert stream.feed(KEY, habit) == []
+
+
+def test_a_series_that_rests_at_zero_sees_no_miracles() -> None:
+    stream = Stream()
+    sparse = [tokens(3) if minute % 45 == 0 else tokens(0) for minute in range(3000)]
+    assert stream.feed(KEY, sparse) == []
+
+
+def test_a_small_excess_is_not_worth_a_word() -> None:
+    stream = Stream(rules=WatchRules(min_excess_usd=10_000.0))
+    stream.feed(KEY, steady(120))
+    assert stream.feed(KEY, [tokens(500)]) == []
+
+
+def test_severity_is_by_dollars() -> None:
+    def worst(critical: float) -> Severity:
+        stream = Stream(rules=WatchRules(min_excess_usd=1.0, critical_usd=critical))
+        stream.feed(KEY, [*steady(120), tokens(500)])
+        return stream.told[0].severity
+
+    assert (worst(100.0), worst(1e6)) == (Severity.CRITICAL, Severity.WARNING)
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1.0, True), (0.1, False)])
+def test_a_series_can_be_made_less_touchy(factor: float, found: bool) -> None:
+    stream = Stream(rules=WatchRules(min_excess_usd=1.0, sensitivity=((KEY, factor),)))
+    stream.feed(KEY, steady(120))
+    assert bool(stream.feed(KEY, [tokens(500)])) is found
+
+
+def test_maintenance_tells_nothing_and_learns_nothing() -> None:
+    stretch = Maintenance(START + 120 * MINUTE, START + 150 * MINUTE, KEY)
+    stream = Stream(rules=WatchRules(min_excess_usd=1.0, maintenance=(stretch,)))
+    stream.feed(KEY, steady(120))
+    assert stream.feed(KEY, [tokens(500)] * 30) == []
+    assert stream.feed(KEY, [tokens(500)])[0].kind is FindingKind.SPIKE
+
+
+def test_a_false_positive_is_not_told_again() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    stream.feed(KEY, [tokens(500)] * 3)
+    stream.watch.feedback("token_call", KEY, FindingKind.SPIKE, "false_positive")
+    (closed,) = stream.feed(KEY, steady(1))
+    assert closed.status == "closed"
+    stream.feed(KEY, steady(60, seed=3))
+    assert stream.feed(KEY, [tokens(500)]) == []
+
+
+def test_what_is_expected_becomes_the_usual() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    stream.feed(KEY, [tokens(500)] * 12)
+    stream.watch.feedback("token_call", KEY, FindingKind.SPIKE, "expected")
+    stream.feed(KEY, [tokens(500)])
+    told = len(stream.told)
+    stream.feed(KEY, [tokens(500)] * 60)
+    assert stream.told[told:] == []
+
+
+def test_what_one_key_does_is_not_told_by_everyone_it_is_part_of() -> None:
+    """The team's series sees the same excess; the key's own says it."""
+    team = key(team="search")
+    one, other = key(team="search", principal="key-1"), key(team="search", principal="key-2")
+    stream = Stream()
+    calm = [{one: a, other: b} for a, b in zip(steady(120), steady(120, seed=2), strict=True)]
+    stream.feed_all({KEY: [row[one] for row in calm], team: calm})
+    loop = {one: tokens(900), other: tokens(50)}
+    assert [finding.series for finding in stream.feed_all({KEY: [loop[one]], team: [loop]})] == [{"principal": "key-1"}]
+    both = {one: tokens(900), other: tokens(900)}
+    stream = Stream()
+    stream.feed(team, calm)
+    assert [finding.series for finding in stream.feed(team, [both])] == [{"team": "search"}]
+
+
+def test_a_restored_watch_continues_bit_for_bit() -> None:
+    """At every age: while warming, live, under suspicion, with a finding open."""
+    history = [*steady(150), *[tokens(120)] * 2, *[tokens(500)] * 20, *steady(80, seed=5), *[tokens(0)] * 40]
+    straight = Stream()
+    straight.feed(KEY, history)
+    for cut in (3, 140, 151, 160, 240, 285):
+        first, second = Stream(), Stream()
+        first.feed(KEY, history[:cut])
+        state = first.watch.snapshot()
+        second.watch.restore(json.loads(json.dumps(state, allow_nan=False)))
+        assert second.watch.snapshot() == state
+        second.now = first.now
+        second.feed(KEY, history[cut:])
+        assert [*first.told, *second.told] == straight.told
+        assert second.watch.snapshot() == straight.watch.snapshot()
+
+
+def test_a_snapshot_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="version 99"):
+        Watch(WatchRules()).restore({"version": 99})
+
+
+def test_negative_corrections_and_huge_sums_are_survived() -> None:
+    stream = Stream(meter="line_item", seconds=3600)
+    odd = [Sums(usd=Decimal(amount), events=1) for amount in ("-5", "1e40", "0", "0.000000000001", "-1e40")]
+    stream.feed(KEY, [Sums(usd=Decimal(1), events=1)] * 60 + odd * 30)
+    json.dumps(stream.watch.snapshot(), allow_nan=False)
