@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from streams.core.detect.rules import HOUR, WatchRules
 from streams.core.sums import SeriesKey, Sums, Window
 
-MATTERS = 0.1  # of the minimum impact, per hour: less is not even recorded
+MATTERS = 0.01  # of the minimum impact, per hour: less is not even recorded
 LARGEST = 1e15  # USD per window: beyond is no spend, and would swallow the digits of what is
 NOTHING = Sums()
 Cells = list[tuple[SeriesKey, Sums]]

@@ -147,6 +147,7 @@ class Gauge:
     def cut(self, windows: int) -> None:
         """Only the newest `windows` go on counting: what was before them is over."""
         self.nums, self.dens = self.nums[-windows:], self.dens[-windows:]
+        self.logs = NO_LOGS  # what they hold of it is no record
 
     def rest(self, windows: int, seconds: int, life: float) -> None:
         """`windows` with nothing went by."""

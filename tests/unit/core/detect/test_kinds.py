@@ -156,7 +156,8 @@ class TestUnpriced:
         model = key(model="brand-new-1")
         unknown = Sums(events=3, requests=3, unpriced_events=3, at_risk_usd=Decimal("0.5"))
         stream = Stream()
-        told = stream.feed_all({model: [unknown] * 3, KEY: [unknown] * 3})
+        pair = key(model="brand-new-1", team="search")
+        told = stream.feed_all({model: [unknown] * 3, KEY: [unknown] * 3, pair: [unknown] * 3})
         assert {finding.kind for finding in told} == {FindingKind.UNPRICED}
         assert {tuple(finding.series.items()) for finding in told} == {model}
         assert told[-1].excess_usd == Decimal("1.5")

@@ -23,7 +23,7 @@ def aligned(second: int) -> dict[int, int]:
 @pytest.mark.parametrize(("every", "pace"), [(60, 60), (300, 300), (3600, 3600)])
 def test_a_source_that_reports_buckets_is_watched_by_the_bucket(every: int, pace: int) -> None:
     learnt = Pace(10)
-    for second in range(START, START + 30 * every, every):
+    for second in range(START, START + 500 * every, every):
         learnt.learn(1, aligned(second))
     assert learnt.seconds == pace
 

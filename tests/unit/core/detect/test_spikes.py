@@ -71,6 +71,50 @@ def test_the_incident_is_not_learnt() -> None:
     assert stream.feed(KEY, [tokens(500)])[0].status == "open"
 
 
+def test_what_is_over_is_not_told_again_by_longer_spans() -> None:
+    """Ten windows still hold an incident of three when it has been closed for five."""
+    stream = Stream()
+    stream.feed(KEY, steady(1600))
+    stream.feed(KEY, [tokens(2000)] * 3)
+    stream.feed(KEY, steady(60, seed=2))
+    assert len(stream.found) == 1
+
+
+def test_an_incident_does_not_blind_the_longer_spans() -> None:
+    """2.5 times the usual: too little for one window or three, unmistakable over ten."""
+    stream = Stream()
+    stream.feed(KEY, steady(1600))
+    stream.feed(KEY, [tokens(2000)] * 3)
+    stream.feed(KEY, steady(60, seed=2))
+    told = stream.feed(KEY, [tokens(122)] * 12)
+    assert told
+    assert told[0].detected_at - told[0].opened_at > timedelta(minutes=5)
+
+
+def test_an_incident_does_not_raise_what_is_expected_after_it() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(300))
+    stream.feed(KEY, [tokens(500)] * 12)
+    stream.feed(KEY, steady(12, seed=2))
+    (again,) = stream.feed(KEY, [tokens(500)])
+    assert 15 < again.expected_usd_per_hour < 21
+
+
+def test_the_same_morning_is_less_of_a_surprise_every_day() -> None:
+    """A job of three hours that starts to run every day: told the first days, not for ever."""
+    stream = Stream()
+    day = [tokens(400 if 600 <= minute < 780 else 50) for minute in range(1440)]
+    told = [{finding.finding_id for finding in stream.feed(KEY, day)} for _ in range(6)]
+    assert told[0]
+    assert not told[-1]
+
+
+def test_dearer_requests_that_come_to_no_more_than_usual_are_no_trouble() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(120))
+    assert stream.feed(KEY, [tokens(8, fresh=5000, answer=1000)] * 10) == []
+
+
 def test_a_level_that_lasts_becomes_the_normal_one() -> None:
     stream = Stream(rules=WatchRules(min_excess_usd=1.0, adopt_seconds=3 * 3600))
     stream.feed(KEY, steady(120))
@@ -94,7 +138,7 @@ def test_a_series_that_rests_at_zero_sees_no_miracles() -> None:
 
 
 def test_a_small_excess_is_not_worth_a_word() -> None:
-    stream = Stream(rules=WatchRules(min_excess_usd=10_000.0))
+    stream = Stream(rules=WatchRules(min_excess_usd=100_000.0))
     stream.feed(KEY, steady(120))
     assert stream.feed(KEY, [tokens(500)]) == []
 
