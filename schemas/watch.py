@@ -147,6 +147,27 @@ class Finding(Contract):
     remedies: list[str] = Field(default_factory=list)
 
 
+Says = Literal["false_positive", "expected"]
+"""What a person says of a finding. `expected`: this level is the usual one from now on. `false_positive`: it is not,
+but the same again shall not be told."""
+
+
+class Feedback(Contract):
+    """What a person said of a finding, on `spend.ticks` in the partition of the finding's series.
+
+    It takes effect behind the windows that stand before it. Repeating it is harmless.
+    """
+
+    type: Literal["feedback"] = "feedback"
+    finding_id: str
+    meter: Meter
+    series: dict[str, str]
+    kind: FindingKind
+    says: Says
+    by: str  # who said it: a user name, or what answered for the user
+    at: UtcTime
+
+
 class Mark(Contract):
     """Everything that one partition of `spend.ticks` had to say up to `time` stands before this on `spend.findings`."""
 

@@ -13,6 +13,7 @@ from schemas.records import Meter
 from schemas.watch import Finding, FindingKind, Mark
 from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch, WatchRules
+from streams.core.feedback import apply, feedback_from_json
 from streams.core.roll import DAY, HOUR
 from streams.core.sums import Watermark, from_json, utc
 from streams.io.checkpoints import State
@@ -58,10 +59,19 @@ class DetectService(ConsumingService[DetectState]):
     def process(self, state: DetectState, records: Sequence[ConsumerRecord]) -> list[Send]:
         findings: list[Finding] = []
         for record in records:
+            value = record.value or b""
             try:
-                said = from_json(record.value or b"")
+                feedback = feedback_from_json(value)
+                if feedback is not None:
+                    apply(feedback, state.watch)
+                    continue
+                said = from_json(value)
             except (ValueError, LookupError, TypeError):
-                log.error("record is no tick; it is skipped", partition=record.partition, offset=record.offset)
+                log.error(
+                    "record is no tick, watermark or feedback; it is skipped",
+                    partition=record.partition,
+                    offset=record.offset,
+                )
                 continue
             if isinstance(said, Watermark):
                 for complete in state.merger.watermark(said):
