@@ -54,13 +54,13 @@ class Charger:
         """
         decoded = decode(raw, self._bounds, item)
         charges: list[Charge] = []
-        for event in decoded.events:
+        for place, event in zip(decoded.places, decoded.events, strict=True):
             try:
                 charges += self.charge_event(event, raw.received_at)
             except Exception as error:  # noqa: BLE001, RUF100  one event must never stop the stream; named, not hidden
                 rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
                 identity = {"source": event.source, "id": event.id, "type": event.type}
-                decoded.dead_letters.append(dead_letter(raw, None, rejection, identity))
+                decoded.dead_letters.append(dead_letter(raw, place, rejection, identity))
         position = raw.position
         record = ChargeRecord.model_construct(
             topic=position.topic, partition=position.partition, offset=position.offset, charges=charges

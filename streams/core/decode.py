@@ -60,9 +60,10 @@ class Rejected(Exception):  # noqa: N818  an outcome, not an error of ours
 
 @dataclass(slots=True)
 class Decoded:
-    """What one record held, in its order."""
+    """What one record held, in its order. `places` are those of the events in its array, None where it is none."""
 
     events: list[UsageEvent] = field(default_factory=list)
+    places: list[int | None] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
@@ -88,10 +89,12 @@ def decode(raw: RawRecord, bounds: Bounds, item: object = None) -> Decoded:
         out.dead_letters.append(dead_letter(raw, None, rejected.rejection, {}))
         return out
     for index, one in enumerate(items):
+        place = index if is_array else None
         try:
             out.events.append(_event(one, raw.received_at, bounds))
+            out.places.append(place)
         except Rejected as rejected:
-            out.dead_letters.append(dead_letter(raw, index if is_array else None, rejected.rejection, one))
+            out.dead_letters.append(dead_letter(raw, place, rejected.rejection, one))
     return out
 
 

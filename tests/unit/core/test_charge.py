@@ -97,3 +97,17 @@ def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
     (letter,) = charged.dead_letters
     assert (letter.reason, letter.problem) == (Reason.INTERNAL_ERROR, "ZeroDivisionError")
     assert letter.event_id == "tok-1"
+
+
+def test_each_event_of_an_array_has_a_dead_letter_of_its_own() -> None:
+    """Of three faults of ours in one record all three must be told apart, or two of them would be lost from the sum."""
+
+    class Broken:
+        def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
+            raise ZeroDivisionError
+
+    broken = Charger(Broken(), load_tagger(None, None), build.charger(load())._bounds)
+    example = next(e for e in valid() if e.name == "array-of-events")
+    letters = broken.charge(example.record()).dead_letters
+    assert [letter.index for letter in letters] == [0, 1, 2]
+    assert len({letter.dead_letter_id for letter in letters}) == 3
