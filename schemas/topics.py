@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from schemas.base import Contract
 from schemas.events import UsageEvent
+from schemas.oncall import AlertAction, AlertChange, RemedyChange
 from schemas.records import ChargeRecord, DeadLetter
 from schemas.rules import OwnerRecord
-from schemas.watch import Alert, Finding, Mark, Ticks, Watermark
+from schemas.watch import Alert, Feedback, Finding, Mark, Ticks, Watermark
 
 DAY_MS = 86_400_000
 
@@ -72,24 +73,24 @@ CHARGES = Topic(
 )
 TICKS = Topic(
     name="spend.ticks",
-    purpose="Closed windows by series and source partition (upserts), and the watermarks behind them.",
+    purpose="Closed windows by series and source partition (upserts), the watermarks behind them, and what people say.",
     key="none: a series lives in the partition that its name hashes to",
     partitions=4,
     retention_ms=2 * DAY_MS,
-    producers=("roll",),
+    producers=("roll", "alert"),
     consumers=("detect",),
-    values=(Ticks, Watermark),
+    values=(Ticks, Watermark, Feedback),
     max_message_bytes=16 * 1_048_576,  # a window of a busy partition holds thousands of series
 )
 FINDINGS = Topic(
     name="spend.findings",
-    purpose="Findings, each record a whole state; and marks that say how far detection has come.",
-    key="the finding's id",
+    purpose="Findings, each record a whole state; marks that say how far detection has come; and what people ask for.",
+    key="the finding's id; of an action the alert's",
     partitions=1,  # grouping needs every finding of an incident in one place; there are few
     retention_ms=30 * DAY_MS,
-    producers=("detect",),
+    producers=("detect", "console", "spendstream alerts", "spendstream api"),
     consumers=("alert", "land"),
-    values=(Finding, Mark),
+    values=(Finding, Mark, AlertAction),  # actions too: one log gives them a place among what detection says
 )
 ALERTS = Topic(
     name="spend.alerts",
@@ -101,13 +102,33 @@ ALERTS = Topic(
     consumers=("land",),
     values=(Alert,),
 )
+ALERT_CHANGES = Topic(
+    name="spend.alert-changes",
+    purpose="Every change of an alert's state, with who and when.",
+    key="the alert's id",
+    partitions=1,
+    retention_ms=30 * DAY_MS,
+    producers=("alert",),
+    consumers=("land",),
+    values=(AlertChange,),
+)
+REMEDIES = Topic(
+    name="spend.remedies",
+    purpose="Every change of a remedy: proposed, approved, started, done, undone, measured.",
+    key="the remedy's id",
+    partitions=1,
+    retention_ms=30 * DAY_MS,
+    producers=("alert",),
+    consumers=("land",),
+    values=(RemedyChange,),
+)
 DEAD_LETTERS = Topic(
     name="spend.dead-letters",
     purpose="Events that could not be charged: position and reason, never content.",
     key="the dead letter's id",
     partitions=1,
     retention_ms=30 * DAY_MS,
-    producers=("price",),
+    producers=("price", "spendstream send"),
     consumers=("land",),
     values=(DeadLetter,),
 )
@@ -123,7 +144,8 @@ OWNERS = Topic(
     compacted=True,
 )
 
-TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS, CHARGES, TICKS, FINDINGS, ALERTS, DEAD_LETTERS, OWNERS)
+TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS, CHARGES, TICKS, FINDINGS, ALERTS, ALERT_CHANGES, REMEDIES,
+                             DEAD_LETTERS, OWNERS)  # fmt: skip
 USAGE_TOPICS: tuple[Topic, ...] = (TOKEN_CALLS, GPU, LINE_ITEMS)
 TOPIC_BY_EVENT_TYPE: dict[str, Topic] = {
     "spendstream.token_call.v1": TOKEN_CALLS,

@@ -15,8 +15,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -33,15 +31,10 @@ from pydantic_settings import (
 )
 
 from schemas.watch import DIMENSIONS
+from streams.section import Seconds, Section
+from streams.settings_api import Api
 
-Seconds = Annotated[float, Field(gt=0)]
 DEFAULT_FILE = Path("spendstream.toml")
-
-
-class Section(BaseModel):
-    """A table of the file. A misspelt setting is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Kafka(Section):
@@ -83,6 +76,24 @@ class Limits(Section):
     max_future_seconds: Annotated[float, Field(ge=0)] = 86_400.0  # a wrong clock must not close windows early
     oldest_year: Annotated[int, Field(ge=1970)] = 2000
     latest_year: Annotated[int, Field(le=9000)] = 2080
+
+
+class DeadLetters(Section):
+    """When so many events are refused that the fault must be ours, or a producer's of rank, and `price` ends.
+
+    Nothing is lost by it: what is read and not sent is read again. Counted by topic, over its newest events.
+    """
+
+    stop_share: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the newest events; 1: never
+    stop_window_events: Annotated[int, Field(ge=1)] = 5_000  # how many are the newest
+    stop_minimum_events: Annotated[int, Field(ge=1)] = 1_000  # fewer dead letters never stop it
+    hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long records wait while it is in doubt
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.stop_minimum_events > self.stop_window_events:
+            raise ValueError("stop_minimum_events can't be more than stop_window_events")
+        return self
 
 
 class Prices(Section):
@@ -244,6 +255,7 @@ class Alerts(Section):
     hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long to wait for a slow partition before grouping
     log: bool = True
     receivers: tuple[Receiver, ...] = ()
+    allowed_targets: tuple[str, ...] = ()  # hosts or networks inside one's own walls that signed webhooks may reach
     alertmanager_url: str = ""
     resend_seconds: Seconds = 60.0  # a firing alert must be sent again before Alertmanager's resolve_timeout
     console_url: str = ""
@@ -263,6 +275,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     limits: Limits = Limits()
+    dead_letters: DeadLetters = DeadLetters()
     prices: Prices = Prices()
     roll: Roll = Roll()
     detect: Detect = Detect()
@@ -270,6 +283,7 @@ class Settings(BaseSettings):
     stages: Stages = Stages()
     metrics: Metrics = Metrics()
     alerts: Alerts = Alerts()
+    api: Api = Api()
 
 
 class SettingsError(ValueError):

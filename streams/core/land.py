@@ -15,8 +15,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from schemas.oncall import AlertAction, AlertChange, RemedyChange
 from schemas.records import Charge, ChargeRecord, DeadLetter
-from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS
+from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert, Decomposition, Finding, Mark
 
 Row = tuple[Any, ...]
@@ -110,9 +111,9 @@ def charge_row(charge: Charge) -> Row:
 
 
 def read_finding(value: bytes) -> Content:
-    """A record of `spend.findings`. Marks are for the alert stage and put nothing into a table."""
+    """A record of `spend.findings`. Marks and actions are for the alert stage and put nothing into a table."""
     finding = _parse(_FINDINGS, value)
-    if isinstance(finding, Mark):
+    if not isinstance(finding, Finding):
         return Content()
     return _one(identity("finding", finding.finding_id, str(finding.revision)), lambda: _watch(finding, PLAIN_FINDING))
 
@@ -121,6 +122,20 @@ def read_alert(value: bytes) -> Content:
     """A record of `spend.alerts`."""
     alert = _parse(_ALERTS, value)
     return _one(identity("alert", alert.alert_id, str(alert.revision)), lambda: _watch(alert, PLAIN_ALERT))
+
+
+def read_alert_change(value: bytes) -> Content:
+    """A record of `spend.alert-changes`. After a crash a number may come twice; its kind tells the two apart."""
+    change = _parse(_ALERT_CHANGES, value)
+    key = identity("alert_change", change.alert_id, str(change.number), change.what, change.action_id)
+    return _one(key, lambda: _values(change, AlertChange.model_fields))
+
+
+def read_remedy(value: bytes) -> Content:
+    """A record of `spend.remedies`."""
+    change = _parse(_REMEDIES, value)
+    key = identity("remedy", change.remedy_id, str(change.number), change.state, change.action_id)
+    return _one(key, lambda: _values(change, RemedyChange.model_fields))
 
 
 def read_dead_letter(value: bytes) -> Content:
@@ -191,14 +206,20 @@ def _watch(state: Finding | Alert, names: tuple[str, ...]) -> Row:
 
 
 _CHARGES = TypeAdapter(ChargeRecord)
-_FINDINGS: TypeAdapter[Finding | Mark] = TypeAdapter(Annotated[Finding | Mark, Field(discriminator="type")])
+_FINDINGS: TypeAdapter[Finding | Mark | AlertAction] = TypeAdapter(
+    Annotated[Finding | Mark | AlertAction, Field(discriminator="type")]
+)
 _ALERTS = TypeAdapter(Alert)
+_ALERT_CHANGES = TypeAdapter(AlertChange)
+_REMEDIES = TypeAdapter(RemedyChange)
 _DEAD_LETTERS = TypeAdapter(DeadLetter)
 
 TABLES: dict[str, Table] = {
     CHARGES.name: Table("charges", (*Charge.model_fields, *LINEAGE), read_charges),
     FINDINGS.name: Table("findings", (*PLAIN_FINDING, "drivers", *DECOMPOSITION), read_finding),
     ALERTS.name: Table("alerts", (*PLAIN_ALERT, "drivers", *DECOMPOSITION), read_alert),
+    ALERT_CHANGES.name: Table("alert_changes", tuple(AlertChange.model_fields), read_alert_change),
+    REMEDIES.name: Table("remedy_changes", tuple(RemedyChange.model_fields), read_remedy),
     DEAD_LETTERS.name: Table("dead_letters", tuple(DeadLetter.model_fields), read_dead_letter),
 }
 """By the topic's name in the contract, without a deployment's prefix."""
