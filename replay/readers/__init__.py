@@ -7,9 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from replay.readers import azure, cur, focus, gcp, lines, ndjson, oci, traces
+from replay.readers import (
+    anthropic,
+    azure,
+    cur,
+    document,
+    focus,
+    gcp,
+    helicone,
+    langfuse,
+    lines,
+    litellm,
+    ndjson,
+    oci,
+    openai,
+    traces,
+)  # fmt: skip
 from replay.readers.base import Item, ReaderError, opened
 from replay.readers.layouts import Layout
 from replay.readers.lines import Line
@@ -19,7 +35,10 @@ from streams.core.decode import Rejected
 
 __all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
 
-LAYOUTS: tuple[Layout, ...] = (focus.LAYOUT, *cur.LAYOUTS, azure.LAYOUT, gcp.LAYOUT, oci.LAYOUT, *traces.LAYOUTS)
+LAYOUTS: tuple[Layout, ...] = (
+    focus.LAYOUT, *cur.LAYOUTS, azure.LAYOUT, gcp.LAYOUT, oci.LAYOUT, *openai.LAYOUTS, *anthropic.LAYOUTS,
+    litellm.LAYOUT, langfuse.LAYOUT, helicone.LAYOUT, *traces.LAYOUTS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +66,21 @@ def reader_of(path: Path) -> Reader:
     if head.startswith(b"PAR1"):
         layout = _layout(lines.parquet_columns(path))
         return _layout_reader(path, layout, lambda known: lines.of_parquet(path, known.lower))
-    if head.lstrip()[:1] in (b"{", b"["):
-        layout = _layout(lines.columns_of_json(head.lstrip().splitlines()[0]))
-        return _events(path) if layout is None else _layout_reader(path, layout, lambda _: lines.of_json(path))
+    if head.removeprefix(document.BOM).lstrip()[:1] in (b"{", b"["):
+        return _json(path)
     layout = _layout(lines.header_of(head.splitlines()[0].decode("utf-8-sig", "replace")))
     return _layout_reader(path, layout, lambda known: lines.of_csv(path, known.lower))
+
+
+def _json(path: Path) -> Reader:
+    place, columns = document.probe(path)
+    layout = _layout(columns)
+    if layout is not None:
+        rows = lines.of_json if place == document.LINES else partial(document.of_document, place=place)
+        return _layout_reader(path, layout, lambda _: rows(path))
+    if place == document.PAGE and not columns:
+        raise ReaderError(f"{path}: is a page without rows")
+    return _events(path)
 
 
 def _layout(columns: Iterable[str]) -> Layout | None:
@@ -67,7 +96,7 @@ def _layout_reader(path: Path, layout: Layout | None, rows: Callable[[Layout], I
     if layout is None:
         known = ", ".join(one.name for one in LAYOUTS)
         raise ReaderError(f"{path}: is neither NDJSON of events nor of a known layout ({known})")
-    return Reader(layout.name, timed=True, read=lambda: in_order(_items(layout, rows(layout))))
+    return Reader(layout.name, timed=True, read=lambda: in_order(_items(layout, rows(layout)), named=layout.named))
 
 
 def _items(layout: Layout, rows: Iterable[Line]) -> Iterator[Item]:
@@ -83,10 +112,10 @@ def _items(layout: Layout, rows: Iterable[Line]) -> Iterator[Item]:
         except Rejected as rejected:
             yield Item(row=line.number, fault=rejected.rejection)
             continue
-        for part, (kind, time, data) in enumerate(drafts):
+        for part, (kind, time, data, own) in enumerate(drafts):
             event: dict[str, object] = {
                 "specversion": "1.0",
-                "id": f"{line.digest}.{part}" if part else line.digest,
+                "id": own or (f"{line.digest}.{part}" if part else line.digest),
                 "source": layout.source,
                 "type": kind,
                 "data": data,

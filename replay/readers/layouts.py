@@ -18,6 +18,7 @@ class Draft(NamedTuple):
     type: str  # of `schemas.events.EventType`
     time: object
     data: dict[str, object]
+    id: str = ""  # the row's own, of a layout that is `named`
 
 
 Mapper = Callable[[Row], Iterable[Draft]]
@@ -33,6 +34,7 @@ class Layout:
     mapper: Callable[[], Mapper]
     source: str  # the CloudEvents `source` of its events
     lower: bool = False  # its column names come in any case: the mapper sees them in lower case
+    named: bool = False  # its rows have ids, so that the same id again is the same event
 
 
 def bill(

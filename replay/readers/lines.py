@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def of_csv(path: Path, lower: bool) -> Iterator[Line]:
                 widths.add(len(cells))  # some exports leave out the last cells, of every row
             if len(cells) in widths:
                 row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell not in MISSING}
-                yield Line(number, row, _digest("\x1f".join(cells).encode()))
+                yield Line(number, row, digest("\x1f".join(cells).encode()))
             else:
                 yield _not_a_row(number, f"the row has {len(cells)} cells, its header {len(columns)}")
 
@@ -94,12 +94,12 @@ def of_json(path: Path) -> Iterator[Line]:
             if not line.strip():
                 continue
             try:
-                found = orjson.loads(line)
+                found = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
             except orjson.JSONDecodeError:
                 yield Line(number, {}, "", Rejection(Reason.NOT_JSON, "", "the line is not JSON"))
                 continue
             if isinstance(found, dict):
-                yield Line(number, _filled(dotted(found)), _digest(line.strip()))
+                yield Line(number, filled(dotted(found)), digest(line.strip()))
             else:
                 yield Line(number, {}, "", Rejection(Reason.NOT_AN_EVENT, "", "must be a JSON object"))
 
@@ -122,7 +122,7 @@ def of_parquet(path: Path, lower: bool) -> Iterator[Line]:
             for found in batch.to_pylist():
                 number += 1
                 row = {name.lower() if lower else name: plain(value) for name, value in found.items()}
-                yield Line(number, _filled(dotted(row)), _digest(orjson.dumps(list(row.values()))))
+                yield Line(number, filled(dotted(row)), digest(orjson.dumps(list(row.values()))))
     except (OSError, pa.ArrowException) as error:
         raise ReaderError(f"{path}: can't be read after row {number} ({error})") from None
 
@@ -140,18 +140,11 @@ def dotted(row: dict[str, Any]) -> dict[str, Any]:
     return row | {f"{name}.{part}": value for name, cell in nested for part, value in cell.items()}
 
 
-def _filled(row: dict[str, Any]) -> dict[str, Any]:
+def filled(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without the cells that hold nothing."""
     return {name: value for name, value in row.items() if given(value)}
 
 
-def columns_of_json(line: bytes) -> Sequence[str]:
-    """The columns of a JSON line; none when it is no object."""
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return ()
-    return list(dotted(found)) if isinstance(found, dict) else ()
-
-
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
+    """What a row's id is made of."""
     return blake2b(content, digest_size=16).hexdigest()

@@ -28,13 +28,15 @@ Place = tuple[int, int, int]
 """Where a block lies in the file, how long it is, and how long when unpacked."""
 
 
-def in_order(items: Iterable[Item], run: int = RUN) -> Iterator[Item]:
-    """The items sorted by time. Equal rows stand together, so that their ids can be told apart by counting."""
+def in_order(items: Iterable[Item], run: int = RUN, *, named: bool = False) -> Iterator[Item]:
+    """The items sorted by time. Equal rows stand together, so that their ids can be told apart by counting, unless the
+    rows are `named` by ids of their own."""
     shapes = _Shapes()
+    number = _as_named if named else _numbered
     packed = map(shapes.pack, items)
     batch = sorted(islice(packed, run))
     if len(batch) < run:
-        yield from _numbered(shapes, batch)
+        yield from number(shapes, batch)
         return
     with tempfile.TemporaryFile() as file:
         runs: list[list[Place]] = []
@@ -42,7 +44,7 @@ def in_order(items: Iterable[Item], run: int = RUN) -> Iterator[Item]:
             runs.append(_spill(file, batch))
             batch = sorted(islice(packed, run))
         file.flush()
-        yield from _numbered(shapes, heapq.merge(*(_read(file, places) for places in runs)))
+        yield from number(shapes, heapq.merge(*(_read(file, places) for places in runs)))
 
 
 def _numbered(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
@@ -52,6 +54,11 @@ def _numbered(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
         times = times + 1 if packed[1] == last else 1
         last = packed[1]
         yield shapes.unpack(packed, f"{last}-{times}")
+
+
+def _as_named(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
+    for packed in rows:
+        yield shapes.unpack(packed, packed[1])
 
 
 class _Shapes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -40,6 +40,15 @@ def moment(text: str) -> str:
     except ValueError:
         return text
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
+
+
+@lru_cache(CACHED)
+def next_day(time: str) -> str:
+    """A day later, as RFC 3339; text that is no time is passed on, to be refused by its field."""
+    try:
+        return (datetime.fromisoformat(time) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return time
 
 
 @lru_cache(CACHED)

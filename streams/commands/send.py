@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from replay.readers import ReaderError, read
 from replay.readers.base import Item
-from schemas.topics import TOKEN_CALLS, TOPIC_BY_EVENT_TYPE, TOPICS, Topic
+from schemas.records import Position
+from schemas.topics import DEAD_LETTERS, TOKEN_CALLS, TOPIC_BY_EVENT_TYPE, TOPICS, Topic
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
+from streams.core.decode import RawRecord, Rejection, dead_letter
 from streams.io.kafka import make_producer, topic_name
 from streams.settings import Settings
 
@@ -47,7 +50,10 @@ def send(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Put events on Kafka. What a row is worth is for the service to say: a bad one becomes a dead letter there."""
+    """Put events on Kafka. What a row is worth is for the service to say: a bad one becomes a dead letter there.
+
+    A row of a bill that is no event at all goes to the dead letters at once, with its file, its row and the reason.
+    """
     settings = settings_of(config, overrides)
     console = Console(stderr=True)
     forced = _named(topic)
@@ -64,7 +70,7 @@ def send(
     except KeyboardInterrupt:
         raise Failed(f"interrupted; {sent.events} events were acknowledged") from None
     for name, count in sorted(sent.by_topic.items()):
-        console.print(f"{name}: {count:,} events")
+        console.print(f"{name}: {count:,} {'rows refused' if name == DEAD_LETTERS.name else 'events'}")
     console.print(f"acknowledged: {sent.events:,} events in {sent.records:,} records")
     if sent.refused:
         raise Failed(f"{len(sent.refused)} rows were refused: {'; '.join(sent.refused[:5])}")
@@ -89,7 +95,7 @@ def records(file: Path, batch: int, forced: Topic | None) -> Iterator[Record]:
     """
     waiting: dict[str, list[Record]] = {}
     for item in read(file):
-        record = _record(item, forced)
+        record = _record(item, forced, file.name)
         if batch == 1 or not record.joinable:
             yield record
             continue
@@ -109,8 +115,10 @@ def _joined(group: list[Record]) -> Record:
     return Record(group[0].topic, None, value, len(group), group[0].row)
 
 
-def _record(item: Item, forced: Topic | None) -> Record:
+def _record(item: Item, forced: Topic | None, file: str) -> Record:
     event: Any = item.event
+    if item.fault is not None:
+        return _refused(item, item.fault, file)
     value = item.raw if item.raw is not None else json.dumps(event).encode()
     if event is None:
         try:
@@ -120,6 +128,12 @@ def _record(item: Item, forced: Topic | None) -> Record:
     events = len(event) if isinstance(event, list) else 1
     first = event[0] if isinstance(event, list) and event else event
     return Record(forced or _topic(first), _key(first), value, events, item.row, joinable=not isinstance(event, list))
+
+
+def _refused(item: Item, fault: Rejection, file: str) -> Record:
+    """A row that its reader can make no event of is a dead letter already: of this file, at this row."""
+    letter = dead_letter(RawRecord(None, (), Position(file, 0, item.row), datetime.now(UTC)), None, fault, {})
+    return Record(DEAD_LETTERS, letter.dead_letter_id.encode(), letter.model_dump_json().encode(), 1, item.row)
 
 
 def _topic(event: Any) -> Topic:

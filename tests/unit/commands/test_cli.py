@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.events import TokenCall
+from schemas.records import DeadLetter
 from schemas.topics import TOPICS
 from streams.cli import app
 from streams.commands.send import records
@@ -97,3 +98,15 @@ def test_send_by_one_keys_by_who_spends(tmp_path: Path) -> None:
     (tmp_path / "f").write_text(json.dumps(EVENT) + "\n")
     (record,) = records(tmp_path / "f", 1, None)
     assert record.key == b"c"
+
+
+def test_send_makes_a_refused_row_a_dead_letter(tmp_path: Path) -> None:
+    """With the file, the row and the reader's reason: not the JSON null that it has for an event."""
+    (tmp_path / "bill.csv").write_text("BilledCost,BillingCurrency,ChargePeriodStart\n1,USD,2026-11-01\n1,USD\n")
+    good, bad = sorted(records(tmp_path / "bill.csv", 100, None), key=lambda record: record.topic.name)[::-1]
+    assert good.topic.name == "usage.line-items"
+    assert bad.topic.name == "spend.dead-letters"
+    letter = DeadLetter.model_validate_json(bad.value)
+    assert (letter.topic, letter.offset, letter.reason.value) == ("bill.csv", 3, "not_an_event")
+    assert letter.problem == "the row has 2 cells, its header 3"
+    assert bad.key == letter.dead_letter_id.encode()
