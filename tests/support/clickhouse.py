@@ -11,6 +11,7 @@ import pytest
 
 from streams.core.batches import Intent
 from streams.io.clickhouse import ClickHouseStore, connect
+from streams.io.clickhouse_server.process import EmbeddedClickHouse
 from streams.settings import ClickHouse
 from streams.stages.landing import Store
 from tests.support.require import require
@@ -24,6 +25,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with connect(ClickHouse(url=url, database="default")) as keeper:
         keeper.ping()
         yield url
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
+    """The engine in a process of its own, over HTTP: for tests of several processes, or that kill it."""
+    require(importlib.util.find_spec("chdb"), "chdb, the ClickHouse engine as a package")
+    with EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse-server")) as server:
+        yield server
 
 
 @pytest.fixture
