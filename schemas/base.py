@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, getcontext
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -100,3 +101,32 @@ class Contract(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+
+M = TypeVar("M", bound=Contract)
+
+
+def maker(model: type[M]) -> Callable[[dict[str, Any]], M]:
+    """Makes instances from values that are checked already, by field name: what `model_construct` gives, at a tenth of
+    its time, for it is done for every event. All required fields must be there, and nothing that is no field."""
+    defaults = {name: field.default for name, field in model.model_fields.items()}
+    # None of our factories asks for the other fields, as pydantic lets them.
+    given = (
+        (name, cast("Callable[[], Any] | None", field.default_factory)) for name, field in model.model_fields.items()
+    )
+    factories = tuple((name, factory) for name, factory in given if factory is not None)
+    new, put = model.__new__, object.__setattr__
+
+    def make(values: dict[str, Any]) -> M:
+        content = defaults | values
+        for name, factory in factories:
+            if name not in values:
+                content[name] = factory()
+        made = new(model)
+        put(made, "__dict__", content)
+        put(made, "__pydantic_fields_set__", set(values))
+        put(made, "__pydantic_extra__", None)
+        put(made, "__pydantic_private__", None)
+        return made
+
+    return make

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
+from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
 from schemas.records import Charge, ChargeRecord, DeadLetter, Reason
 from streams.core.decode import Bounds, RawRecord, Rejection, dead_letter, decode
@@ -73,7 +74,7 @@ class Charger:
         shares = self._owners.tag(event)
         common = _common(event, priced, received_at or event.time)
         if len(shares) == 1:
-            return [Charge.model_construct(**common, **_money(priced), **_owned(shares[0].owner))]
+            return [_charge(common | _money(priced) | _owned(shares[0].owner))]
         parts = [_money(priced) for _ in shares]
         for name in COSTS:
             whole = getattr(priced, name)
@@ -83,13 +84,12 @@ class Charger:
         # The first part carries the usage, so that sums of requests and tokens count the event once.
         rest = common | {name: type(common[name])() for name in _USAGE if common.get(name) is not None}
         return [
-            Charge.model_construct(
-                **(rest if index else common), **part, **_owned(share.owner), part=index, parts=len(shares)
-            )
+            _charge((rest if index else common) | part | _owned(share.owner) | {"part": index, "parts": len(shares)})
             for index, (share, part) in enumerate(zip(shares, parts, strict=True))
         ]
 
 
+_charge = maker(Charge)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
 _USAGE = (
     "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -204,5 +204,5 @@ def _line_item(data: LineItem) -> dict[str, Any]:
         "charge_description": data.ChargeDescription or "",
         "quantity": data.ConsumedQuantity,
         "unit": data.ConsumedUnit or "",
-        "tags": {key: value or "" for key, value in data.Tags.items()},
+        "tags": {key: value or "" for key, value in data.Tags.items()} if None in data.Tags.values() else data.Tags,
     }

@@ -18,6 +18,7 @@ from schemas.base import Contract, UtcTime
 from schemas.events import DATA_BY_TYPE, EventType, TokenCall, UsageEvent
 from schemas.records import DeadLetter, Position, Reason
 from streams.core.price.usage_bodies import UsageBodyError, with_counts
+from streams.core.quick import quick_event, usage_event
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -159,6 +160,10 @@ def parse_json(value: bytes) -> Any:
 
 
 def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageEvent:
+    quick = quick_event(item)
+    if quick is not None:
+        _check_time(quick.time, received_at, bounds)
+        return quick
     if not isinstance(item, dict):
         raise Rejected(Reason.NOT_AN_EVENT, problem="must be a JSON object with CloudEvents attributes")
     try:
@@ -181,12 +186,9 @@ def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageE
     except UsageBodyError as error:
         name, _, problem = str(error).partition(": ")
         raise Rejected(Reason.BAD_USAGE, f"data.{name}", problem) from None
-    return UsageEvent.model_construct(
-        source=envelope.source,
-        id=envelope.id,
-        type=cast(EventType, envelope.type),
-        time=envelope.time,
-        data=data,
+    kind = cast(EventType, envelope.type)
+    return usage_event(
+        {"source": envelope.source, "id": envelope.id, "type": kind, "time": envelope.time, "data": data}
     )
 
 

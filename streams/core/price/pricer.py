@@ -36,11 +36,11 @@ class Pricer:
 
     def _billed(self, item: LineItem) -> Priced:
         """The bill's own costs, untouched; dollars by the exchange rate of the day the charge began."""
-        rate = self._exchange.usd(item.BillingCurrency, item.ChargePeriodStart.astimezone(UTC).date())
         effective = item.EffectiveCost
-        dollars = effective if item.BillingCurrency == "USD" else None
-        if dollars is None and rate is not None:
-            dollars = times(effective, rate)
+        dollars: Decimal | None = effective
+        if item.BillingCurrency != "USD":
+            rate = self._exchange.usd(item.BillingCurrency, item.ChargePeriodStart.astimezone(UTC).date())
+            dollars = None if rate is None else times(effective, rate)
         return Priced(
             PriceStatus.BILLED,
             item.BillingCurrency,
