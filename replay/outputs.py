@@ -8,48 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Self
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from replay.columns import CHARGES, batch
 from replay.run import Replay
 from schemas.base import Contract, plain_decimal
 from schemas.records import Charge, DeadLetter
 
-ROWS_PER_GROUP = 50_000
-MONEY = pa.decimal128(38, 18)
-_ARROW: dict[Any, pa.DataType] = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    Decimal: MONEY,
-    datetime: pa.timestamp("us", tz="UTC"),
-}
-
-
-def _arrow_type(name: str, annotation: Any) -> pa.DataType:
-    if name in {"unit_prices", "counts"}:
-        return pa.map_(pa.string(), MONEY)
-    if name in {"tags", "price_context"}:
-        return pa.map_(pa.string(), pa.string())
-    if annotation in _ARROW:
-        return _ARROW[annotation]
-    for part in get_args(annotation):
-        if part in _ARROW:
-            return _ARROW[part]
-        for inner in get_args(part):
-            if inner in _ARROW:
-                return _ARROW[inner]
-    return pa.string()  # enumerations and literals
-
-
-CHARGES = pa.schema([(name, _arrow_type(name, field.annotation)) for name, field in Charge.model_fields.items()])
-"""The columns of `charges.parquet`: those of `schemas.records.Charge`, money as decimals of 18 places."""
+ROWS_PER_GROUP = 10_000  # a charge takes about 4 kB while it waits
 
 
 class Folder:
@@ -110,16 +80,8 @@ class Folder:
     def _flush(self) -> None:
         if not self._rows:
             return
-        columns = [_column(name, [getattr(charge, name) for charge in self._rows]) for name in CHARGES.names]
-        self._charges.write_batch(pa.RecordBatch.from_arrays(columns, schema=CHARGES))
+        self._charges.write_batch(batch(self._rows))
         self._rows.clear()
-
-
-def _column(name: str, values: list[Any]) -> pa.Array:
-    kind = CHARGES.field(name).type
-    if pa.types.is_map(kind):
-        return pa.array([list(value.items()) for value in values], type=kind)
-    return pa.array(values, type=kind)
 
 
 def _write_lines(path: Path, records: Iterable[Contract]) -> None:
