@@ -38,7 +38,10 @@ def _rfc3339(value: Any) -> Any:
 def _utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("must have a time zone")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first or last day there is, in a zone where it is still or already another
+        raise ValueError("is out of range") from None
 
 
 def plain_decimal(value: Decimal) -> str:
@@ -108,13 +111,15 @@ M = TypeVar("M", bound=Contract)
 
 def maker(model: type[M]) -> Callable[[dict[str, Any]], M]:
     """Makes instances from values that are checked already, by field name: what `model_construct` gives, at a tenth of
-    its time, for it is done for every event. All required fields must be there, and nothing that is no field."""
+    its time, for it is done for every event. All required fields must be there, and nothing that is no field; each counts
+    as set."""
     defaults = {name: field.default for name, field in model.model_fields.items()}
     # None of our factories asks for the other fields, as pydantic lets them.
     given = (
         (name, cast("Callable[[], Any] | None", field.default_factory)) for name, field in model.model_fields.items()
     )
     factories = tuple((name, factory) for name, factory in given if factory is not None)
+    fields = set(model.model_fields)
     new, put = model.__new__, object.__setattr__
 
     def make(values: dict[str, Any]) -> M:
@@ -124,7 +129,7 @@ def maker(model: type[M]) -> Callable[[dict[str, Any]], M]:
                 content[name] = factory()
         made = new(model)
         put(made, "__dict__", content)
-        put(made, "__pydantic_fields_set__", set(values))
+        put(made, "__pydantic_fields_set__", fields)
         put(made, "__pydantic_extra__", None)
         put(made, "__pydantic_private__", None)
         return made

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Protocol
 
 from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
-from schemas.records import Charge, ChargeRecord, DeadLetter, Reason
-from streams.core.decode import Bounds, RawRecord, Rejection, dead_letter, decode
+from schemas.records import Charge, ChargeRecord, DeadLetter, Position, Reason
+from streams.core.decode import Bounds, Decoded, RawRecord, Rejection, dead_letter, decode
 from streams.core.price import Priced
 from streams.core.tag import Owner, Share, split
 
@@ -40,6 +41,14 @@ class Charged:
         return sum(charge.part == 0 for charge in self.record.charges)
 
 
+def refused(value: bytes | None, position: Position, error: Exception, received_at: datetime | None) -> Charged:
+    """What comes of a record that an error of ours keeps from being charged."""
+    rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
+    letter = dead_letter(RawRecord(value, (), position, received_at), None, rejection, {})
+    record = ChargeRecord(topic=position.topic, partition=position.partition, offset=position.offset, charges=[])
+    return Charged(record, [letter])
+
+
 class Charger:
     """Validates, prices by event time and tags to an owner. Pure: the same record gives the same charges."""
 
@@ -53,7 +62,11 @@ class Charger:
 
         `item` is the one event of the record when a reader has parsed it already.
         """
-        decoded = decode(raw, self._bounds, item)
+        try:
+            decoded = decode(raw, self._bounds, item)
+        except Exception as error:  # noqa: BLE001, RUF100  as below: what nobody thought of is a dead letter too
+            rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
+            decoded = Decoded(dead_letters=[dead_letter(raw, None, rejection, {})])
         charges: list[Charge] = []
         for place, event in zip(decoded.places, decoded.events, strict=True):
             try:
@@ -63,8 +76,8 @@ class Charger:
                 identity = {"source": event.source, "id": event.id, "type": event.type}
                 decoded.dead_letters.append(dead_letter(raw, place, rejection, identity))
         position = raw.position
-        record = ChargeRecord.model_construct(
-            topic=position.topic, partition=position.partition, offset=position.offset, charges=charges
+        record = charge_record(
+            {"topic": position[0], "partition": position[1], "offset": position[2], "charges": charges}
         )
         return Charged(record, decoded.dead_letters)
 
@@ -74,7 +87,9 @@ class Charger:
         shares = self._owners.tag(event)
         common = _common(event, priced, received_at or event.time)
         if len(shares) == 1:
-            return [_charge(common | _money(priced) | _owned(shares[0].owner))]
+            common |= _money(priced)
+            common |= _owned(shares[0].owner)
+            return [_charge(common)]
         parts = [_money(priced) for _ in shares]
         for name in COSTS:
             whole = getattr(priced, name)
@@ -90,6 +105,7 @@ class Charger:
 
 
 _charge = maker(Charge)
+charge_record = maker(ChargeRecord)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
 _USAGE = (
     "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -97,20 +113,16 @@ _USAGE = (
 )  # fmt: skip
 
 
+OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
+_costs, _owner = attrgetter(*COSTS), attrgetter(*OWNED)
+
+
 def _money(priced: Priced) -> dict[str, Any]:
-    return {name: getattr(priced, name) for name in COSTS}
+    return dict(zip(COSTS, _costs(priced), strict=True))
 
 
 def _owned(owner: Owner) -> dict[str, Any]:
-    return {
-        "team": owner.team,
-        "project": owner.project,
-        "environment": owner.environment,
-        "feature": owner.feature,
-        "cost_center": owner.cost_center,
-        "principal": owner.principal,
-        "allocation": owner.allocation,
-    }
+    return dict(zip(OWNED, _owner(owner), strict=True))
 
 
 def _common(event: UsageEvent, priced: Priced, received_at: datetime) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def _common(event: UsageEvent, priced: Priced, received_at: datetime) -> dict[st
         specific = _gpu_usage(data, event.time)
     else:
         specific = _line_item(data)
-    return {
+    specific |= {
         "source": event.source,
         "id": event.id,
         "type": event.type,
@@ -132,8 +144,8 @@ def _common(event: UsageEvent, priced: Priced, received_at: datetime) -> dict[st
         "price_source": priced.source,
         "price_version": priced.version,
         "price_status": priced.status,
-        **specific,
     }
+    return specific
 
 
 def _token_call(data: TokenCall, time: datetime) -> dict[str, Any]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NamedTuple, cast
 
 import orjson
 from pydantic import Field, ValidationError
 
 from schemas.base import Contract, UtcTime
-from schemas.events import DATA_BY_TYPE, EventType, TokenCall, UsageEvent
+from schemas.events import DATA_BY_TYPE, EventType, LineItem, TokenCall, UsageData, UsageEvent
 from schemas.records import DeadLetter, Position, Reason
 from streams.core.price.usage_bodies import UsageBodyError, with_counts
 from streams.core.quick import quick_event, usage_event
@@ -37,6 +38,7 @@ class Bounds:
     """What an event may be at most."""
 
     max_record_bytes: int = 1_048_576
+    max_record_events: int = 10_000
     max_future: timedelta = timedelta(days=1)
     oldest_year: int = 2000
     latest_year: int = 2080
@@ -125,7 +127,7 @@ EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")  # a replayed file h
 
 
 def _short(value: object) -> str:
-    return value[:128] if isinstance(value, str) else ""
+    return value[:128].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _items(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
@@ -136,34 +138,71 @@ def _items(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
     parsed = parse_json(raw.value)
     headers = {name: value for name, value in raw.headers if name.startswith("ce_")}
     if "ce_specversion" in headers:
-        attributes = {name[3:]: value.decode("utf-8", "replace") for name, value in headers.items()}
+        attributes = {name[3:]: (value or b"").decode("utf-8", "replace") for name, value in headers.items()}
         return [{**attributes, "data": parsed}], False
     if isinstance(parsed, list):
         if not parsed:
             raise Rejected(Reason.EMPTY, problem="the array has no events")
+        if len(parsed) > bounds.max_record_events:
+            problem = f"{len(parsed)} events in one record, at most {bounds.max_record_events}"
+            raise Rejected(Reason.TOO_LARGE, problem=problem)
         return parsed, True
     return [parsed], False
 
 
 def parse_json(value: bytes) -> Any:
-    """The JSON in `value`. Money in bills keeps every digit; NaN and Infinity are let through to be named later."""
+    """The JSON in `value`. Money in bills keeps every digit; NaN and Infinity are let through to be named later.
+
+    Of what holds half a character (a lone surrogate, which no UTF-8 can carry further) `HALF` is given instead.
+    """
     try:
         if b"spendstream.line_item" in value:
-            return json.loads(value, parse_float=Decimal)
+            return _whole(value, json.loads(value, parse_float=_exact))
         return orjson.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:  # what Python's own json writes for NaN is no JSON, yet the neighbours in the array are good
-        return json.loads(value)
+        return _whole(value, json.loads(value))
     except (ValueError, RecursionError):
         raise Rejected(Reason.NOT_JSON, problem="the value is not JSON") from None
+
+
+HALF = object()
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        return Decimal("Infinity")
+
+
+def _whole(value: bytes, parsed: Any) -> Any:
+    """What was parsed, with HALF for each event that can't be written again."""
+    if not _SURROGATE.search(value):
+        return parsed
+    if isinstance(parsed, list):
+        return [item if _is_whole(item) else HALF for item in parsed]
+    return parsed if _is_whole(parsed) else HALF
+
+
+def _is_whole(item: object) -> bool:
+    try:
+        json.dumps(item, ensure_ascii=False, default=str).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageEvent:
     quick = quick_event(item)
     if quick is not None:
         _check_time(quick.time, received_at, bounds)
+        _check_line_item(quick.data, bounds)
         return quick
+    if item is HALF:
+        raise Rejected(Reason.NOT_JSON, problem="the event holds half of a surrogate pair")
     if not isinstance(item, dict):
         raise Rejected(Reason.NOT_AN_EVENT, problem="must be a JSON object with CloudEvents attributes")
     try:
@@ -186,6 +225,7 @@ def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageE
     except UsageBodyError as error:
         name, _, problem = str(error).partition(": ")
         raise Rejected(Reason.BAD_USAGE, f"data.{name}", problem) from None
+    _check_line_item(data, bounds)
     kind = cast(EventType, envelope.type)
     return usage_event(
         {"source": envelope.source, "id": envelope.id, "type": kind, "time": envelope.time, "data": data}
@@ -199,6 +239,26 @@ def _check_time(time: datetime, received_at: datetime | None, bounds: Bounds) ->
     if received_at is not None and time > received_at + bounds.max_future:
         problem = f"more than {bounds.max_future.total_seconds():.0f} s after the record's arrival"
         raise Rejected(Reason.TIME_OUT_OF_RANGE, "time", problem)
+
+
+MOST_TAGS, LONGEST_TAG, LONGEST_TAG_VALUE = 256, 512, 4_096  # of a bill's row; exports put whole documents into them
+
+
+def _check_line_item(data: UsageData, bounds: Bounds) -> None:
+    """A bill's row: its periods in the same years as its time, its tags of a size that tables bear."""
+    if not isinstance(data, LineItem):
+        return
+    for name in ("ChargePeriodStart", "ChargePeriodEnd"):
+        year = getattr(data, name).year
+        if not bounds.oldest_year <= year < bounds.latest_year:
+            problem = f"the year must be {bounds.oldest_year} to {bounds.latest_year - 1}"
+            raise Rejected(Reason.TIME_OUT_OF_RANGE, f"data.{name}", problem)
+    if len(data.Tags) > MOST_TAGS:
+        raise Rejected(Reason.OUT_OF_RANGE, "data.Tags", f"{len(data.Tags)} tags, at most {MOST_TAGS}")
+    for key, value in data.Tags.items():
+        if len(key) > LONGEST_TAG or len(value or "") > LONGEST_TAG_VALUE:
+            problem = f"a key has at most {LONGEST_TAG} characters, its value {LONGEST_TAG_VALUE}"
+            raise Rejected(Reason.OUT_OF_RANGE, "data.Tags", problem)
 
 
 _TIME_FIELDS = frozenset({"time", "ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd"})
