@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from hashlib import blake2b
 
 from replay.readers import Item
-from schemas.records import Charge, ChargeRecord, DeadLetter, Meter, Position, PriceStatus
+from replay.seen import Seen
+from schemas.records import Charge, DeadLetter, Meter, Position, PriceStatus
 from schemas.watch import Alert, Finding, Mark
 from streams.core.alert import Alerter
-from streams.core.charge import Charged, Charger
+from streams.core.charge import Charged, Charger, charge_record
 from streams.core.decode import RawRecord, Rejection, dead_letter
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
@@ -48,7 +48,7 @@ class Replay:
         self._merger = merger
         self._watch = watch
         self._alerter = alerter
-        self._seen: set[bytes] = set()
+        self._seen = Seen()
         self._taken: dict[str, int] = {}  # the last offset of each file
         self.totals = Totals()
         self.findings: dict[str, Finding] = {}
@@ -66,7 +66,7 @@ class Replay:
         fresh = self._fresh(charged)
         # Rows come in order of time and may hold several events: to the roller the n-th to come is offset n.
         offset = self._taken[file] = self._taken.get(file, -1) + 1
-        record = ChargeRecord.model_construct(topic=file, partition=0, offset=offset, charges=fresh)
+        record = charge_record({"topic": file, "partition": 0, "offset": offset, "charges": fresh})
         self._watch_all(self._roller.add(record))
         return fresh, charged.dead_letters
 
@@ -78,6 +78,7 @@ class Replay:
 
     def finish(self) -> None:
         """The history is over: close every window."""
+        self._seen.close()
         self._watch_all(self._roller.flush())
         self._keep(self._alerter.flush(self.totals.last_event_time))
 
@@ -90,7 +91,7 @@ class Replay:
         is_new = True
         for charge in charged.record.charges:
             if charge.part == 0:
-                is_new = self._is_new(charge)
+                is_new = self._seen.is_new(charge.source, charge.id, charge.time.timestamp())
                 totals.charged += is_new
                 totals.duplicates += not is_new
             if is_new:
@@ -98,19 +99,14 @@ class Replay:
                 self._count(charge)
         return fresh
 
-    def _is_new(self, charge: Charge) -> bool:
-        key = blake2b(f"{charge.source}\0{charge.id}".encode(), digest_size=16).digest()
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        return True
-
     def _count(self, charge: Charge) -> None:
         totals = self.totals
         if charge.part == 0:
             totals.unpriced += charge.price_status is PriceStatus.UNPRICED
-            totals.first_event_time = min(totals.first_event_time or charge.time, charge.time)
-            totals.last_event_time = max(totals.last_event_time or charge.time, charge.time)
+            if totals.last_event_time is None or charge.time > totals.last_event_time:
+                totals.last_event_time = charge.time
+            if totals.first_event_time is None or charge.time < totals.first_event_time:
+                totals.first_event_time = charge.time
         if charge.effective_cost is not None:
             so_far = totals.effective_cost.get(charge.currency, Decimal(0))
             totals.effective_cost[charge.currency] = so_far + charge.effective_cost
@@ -140,7 +136,7 @@ class Replay:
 def _refused(raw: RawRecord, fault: Rejection) -> Charged:
     """What came of a row that its reader could make no event of."""
     position = raw.position
-    record = ChargeRecord.model_construct(
-        topic=position.topic, partition=position.partition, offset=position.offset, charges=[]
+    record = charge_record(
+        {"topic": position.topic, "partition": position.partition, "offset": position.offset, "charges": []}
     )
     return Charged(record, [dead_letter(raw, None, fault, {})])

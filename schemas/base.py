@@ -111,8 +111,8 @@ M = TypeVar("M", bound=Contract)
 
 def maker(model: type[M]) -> Callable[[dict[str, Any]], M]:
     """Makes instances from values that are checked already, by field name: what `model_construct` gives, at a tenth of
-    its time, for it is done for every event. All required fields must be there, and nothing that is no field; each counts
-    as set."""
+    its time, for it is done for every event. All required fields must be there, and nothing that is no field; each
+    counts as set."""
     defaults = {name: field.default for name, field in model.model_fields.items()}
     # None of our factories asks for the other fields, as pydantic lets them.
     given = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def new_replay(settings: Settings) -> Replay:
     """The core's objects, as the live stages have them."""
     return Replay(
         build.charger(settings),
-        Roller(build.roll_rules(settings)),
+        Roller(replace(build.roll_rules(settings), dedup_seconds=0.0)),  # what comes twice does not get that far
         Merger(settings.roll.max_cells),
         Watch(build.watch_rules(settings)),
         Alerter(build.alert_rules(settings)),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from array import array
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter
@@ -36,7 +38,7 @@ class RollRules:
     windows: dict[Meter, int]
     graces: dict[Meter, float]
     series: tuple[tuple[str, ...], ...]
-    dedup_seconds: float = 3600.0
+    dedup_seconds: float = 3600.0  # 0 where whoever calls sees to it that each event comes once
     max_cells: int = 24
     max_leaves: int = 50_000
     idle_seconds: float = 10.0
@@ -169,6 +171,8 @@ class Roller:
 
     def _is_new(self, source: _Source, charge: Charge) -> bool:
         """Whether the event was not seen within the dedup horizon, by event time."""
+        if not self._rules.dedup_seconds:
+            return True
         digest = blake2b(f"{charge.source}\0{charge.id}".encode(), digest_size=8).digest()
         key = int.from_bytes(digest, "little")
         hour = int(charge.time.timestamp()) // HOUR
@@ -295,12 +299,11 @@ def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[Series
     return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
 
 
-def _leaf(charge: Charge) -> Leaf:
-    return (
-        charge.provider, charge.model, charge.service, charge.account, charge.region, charge.team, charge.project,
-        charge.environment, charge.feature, charge.principal, charge.cluster, charge.accelerator, charge.capacity_type,
-    )  # fmt: skip
-
+_leaf: Callable[[Charge], Leaf] = attrgetter(
+    "provider", "model", "service", "account", "region", "team", "project", "environment", "feature", "principal",
+    "cluster", "accelerator", "capacity_type",
+)  # fmt: skip
+"""The dimensions of a charge, in their order."""
 
 _PRINCIPAL = DIMENSIONS.index("principal")
 

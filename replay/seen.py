@@ -1,0 +1,72 @@
+"""Which events a history has shown already: exact, in bounded memory.
+
+An event that is told twice carries the same time, so it is looked for among those of its hour alone. What lies in hours
+that were not asked for lately waits in a temporary file without a name, which the system removes with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import IO
+
+HOUR = 3600
+SIZE = 16  # bytes of an event's digest
+MOST = 1_000_000  # digests in memory, about 100 bytes each; more only where a single hour has more
+
+
+class Seen:
+    """The identities of events, by hour of event time. Close it, or use it as long as the process lives."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._held = 0
+        self._hours: OrderedDict[int, set[bytes]] = OrderedDict()  # the least recently asked for first
+        self._away: dict[int, tuple[int, int]] = {}  # hour -> where in the file, and how many bytes
+        self._file: IO[bytes] | None = None
+
+    def is_new(self, source: str, name: str, time: float) -> bool:
+        """Whether (source, id) at this event time (epoch seconds) was not asked for before; it is known from now on."""
+        digest = blake2b(f"{source}\0{name}".encode(), digest_size=SIZE).digest()
+        known = self._of(int(time // HOUR))
+        before = len(known)
+        known.add(digest)
+        is_new = len(known) > before
+        self._held += is_new
+        if self._held > self._most and len(self._hours) > 1:
+            self._put_away()
+        return is_new
+
+    def close(self) -> None:
+        """Gives the file back."""
+        if self._file is not None:
+            self._file.close()
+
+    def _of(self, hour: int) -> set[bytes]:
+        known = self._hours.get(hour)
+        if known is not None:
+            self._hours.move_to_end(hour)
+            return known
+        known = self._hours[hour] = self._fetched(hour)
+        self._held += len(known)
+        return known
+
+    def _fetched(self, hour: int) -> set[bytes]:
+        if hour not in self._away or self._file is None:
+            return set()
+        start, length = self._away.pop(hour)
+        packed = os.pread(self._file.fileno(), length, start)
+        return {packed[at : at + SIZE] for at in range(0, length, SIZE)}
+
+    def _put_away(self) -> None:
+        """The hours that were not asked for the longest, until half of what may be held is free."""
+        file = self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115  held until `close`
+        while self._held > self._most // 2 and len(self._hours) > 1:
+            hour, known = self._hours.popitem(last=False)
+            packed = b"".join(known)
+            self._away[hour] = (file.tell(), len(packed))
+            file.write(packed)
+            self._held -= len(known)
+        file.flush()
