@@ -14,7 +14,7 @@ import faust
 import structlog
 from mode import Service
 
-from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, TICKS, USAGE_TOPICS, Topic
+from schemas.topics import CHARGES, FINDINGS, TICKS, TOPICS, USAGE_TOPICS, Topic
 from streams import build
 from streams.io import clickhouse, kafka
 from streams.io.checkpoints import Checkpoints
@@ -150,7 +150,7 @@ class Worker(Service):
         return Hosted("price", app, partial(progress, app, outlet, self.metrics))
 
     async def _land(self, _: Layout) -> Hosted:
-        topics = {kafka.topic_name(self.settings, t): t for t in (CHARGES, FINDINGS, ALERTS, DEAD_LETTERS)}
+        topics = {kafka.topic_name(self.settings, t): t for t in TOPICS if "land" in t.consumers}
         service = LandService(
             self.settings,
             self._store,
@@ -181,8 +181,8 @@ class Worker(Service):
         )
         return Hosted("detect", service, service.progress)
 
-    async def _alert(self, _: Layout) -> Hosted:
-        service = AlertService(*self._common_args(), **self._common("alert", FINDINGS))
+    async def _alert(self, layout: Layout) -> Hosted:
+        service = AlertService(*self._common_args(), **self._common("alert", FINDINGS), ticks=layout.ticks)
         return Hosted("alert", service, service.progress)
 
     def _common_args(self) -> tuple[Settings, Metrics]:

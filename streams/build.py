@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from schemas.records import Meter
 from streams.core.alert import AlertRules
+from streams.core.alert.hours import Hours
+from streams.core.alert.messages import Places
+from streams.core.alert.routes import Level, Quiet, Route, Routing
 from streams.core.charge import Charger
 from streams.core.decode import Bounds
 from streams.core.detect.parts import PAYERS
@@ -17,7 +22,10 @@ from streams.core.sums import series_key
 from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
-from streams.settings import Settings
+from streams.settings import Alerts, Settings
+from streams.settings_routes import ALERTMANAGER, EVERY_DAY, LOG
+from streams.settings_routes import Level as LevelSettings
+from streams.settings_routes import Route as RouteSettings
 
 
 def tagger(settings: Settings) -> Tagger:
@@ -76,6 +84,74 @@ def alert_rules(settings: Settings) -> AlertRules:
         warning_usd_per_day=Decimal(str(alerts.warning_usd_per_day)),
         critical_usd_per_day=Decimal(str(alerts.critical_usd_per_day)),
         reopen=timedelta(seconds=alerts.reopen_seconds),
+    )
+
+
+def routing(settings: Settings) -> Routing:
+    """Who is told of alerts."""
+    alerts = settings.alerts
+    always = {LOG, *([ALERTMANAGER] if not names_alertmanager(alerts) else [])}
+    return Routing(
+        receivers=tuple(receiver.name for receiver in alerts.receivers),
+        routes=tuple(_route(route) for route in alerts.routes),
+        quiet=tuple(
+            Quiet(
+                _hours(quiet.hours, quiet.days, quiet.timezone), frozenset(quiet.receivers), quiet.mode, quiet.instead
+            )
+            for quiet in alerts.quiet
+        ),
+        renotify=timedelta(seconds=alerts.renotify_seconds),
+        levels=_levels(alerts.escalate),
+        always=frozenset(always),
+        informed=frozenset({ALERTMANAGER}),
+    )
+
+
+def names_alertmanager(alerts: Alerts) -> bool:
+    """Whether a route says what goes to Alertmanager; else it gets everything."""
+    return any(ALERTMANAGER in route.receivers for route in alerts.routes)
+
+
+def _route(route: RouteSettings) -> Route:
+    return Route(
+        receivers=route.receivers,
+        severities=frozenset(route.severity),
+        kinds=frozenset(route.kind),
+        teams=frozenset(route.team),
+        environments=frozenset(route.environment),
+        hours=_route_hours(route),
+        goes_on=route.goes_on,
+        renotify=None if route.renotify_seconds is None else timedelta(seconds=route.renotify_seconds),
+        levels=None if route.escalate is None else _levels(route.escalate),
+        group_by=route.group_by,
+        group_wait=timedelta(seconds=route.group_wait_seconds),
+    )
+
+
+def _route_hours(route: RouteSettings) -> Hours | None:
+    if route.hours is None and len(route.days) == len(EVERY_DAY):
+        return None
+    return _hours(route.hours or "00:00-00:00", route.days, route.timezone)
+
+
+def _hours(text: str, days: Iterable[str], zone: str) -> Hours:
+    start, _, end = text.partition("-")
+    return Hours(time.fromisoformat(start), time.fromisoformat(end), frozenset(days), ZoneInfo(zone))
+
+
+def _levels(levels: Iterable[LevelSettings]) -> tuple[Level, ...]:
+    return tuple(Level(timedelta(seconds=level.after_seconds), level.receivers) for level in levels)
+
+
+def places(settings: Settings) -> Places:
+    """Where messages point to. Raises ValueError naming a secret that can't be had."""
+    secret = settings.api.link_secret()
+    return Places(
+        console_url=settings.alerts.console_url,
+        runbook_url=settings.alerts.runbook_url,
+        public_url=settings.api.public_url,
+        secret=secret.get_secret_value() if secret is not None else "",
+        link_life=timedelta(seconds=settings.api.link_seconds),
     )
 
 

@@ -33,6 +33,7 @@ from pydantic_settings import (
 from schemas.watch import DIMENSIONS
 from streams.section import Seconds, Section
 from streams.settings_api import Api
+from streams.settings_routes import Level, Quiet, Receiver, Route, levels_rise, unknown_receivers
 
 DEFAULT_FILE = Path("spendstream.toml")
 
@@ -158,25 +159,6 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 9464
 
 
-class Receiver(Section):
-    """An apprise target. Its URL holds a secret: name a file or an environment variable that holds it."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
-    url: SecretStr = SecretStr("")
-    url_file: Path | None = None
-    url_env: str = ""
-
-    def resolved_url(self) -> SecretStr:
-        """The target's URL from where it is kept. Raises ValueError when there is none."""
-        if self.url_env and os.environ.get(self.url_env):
-            return SecretStr(os.environ[self.url_env])
-        if self.url_file is not None:
-            return SecretStr(self.url_file.read_text(encoding="utf-8").strip())
-        if self.url.get_secret_value():
-            return self.url
-        raise ValueError(f"receiver {self.name}: no url, url_file or url_env gives an apprise URL")
-
-
 def _known(series: dict[str, str]) -> dict[str, str]:
     unknown = sorted(series.keys() - set(DIMENSIONS))
     if unknown:
@@ -207,7 +189,7 @@ class Maintenance(Section):
 
     start: AwareDatetime
     end: AwareDatetime
-    series: Series = {}
+    series: Series = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -255,10 +237,24 @@ class Alerts(Section):
     hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long to wait for a slow partition before grouping
     log: bool = True
     receivers: tuple[Receiver, ...] = ()
+    routes: tuple[Route, ...] = ()  # none: everybody is told of everything
+    quiet: tuple[Quiet, ...] = ()
+    renotify_seconds: Annotated[float, Field(ge=0)] = 14_400.0  # again, while nobody has acknowledged it; 0: once
+    escalate: tuple[Level, ...] = ()
     allowed_targets: tuple[str, ...] = ()  # hosts or networks inside one's own walls that signed webhooks may reach
     alertmanager_url: str = ""
     resend_seconds: Seconds = 60.0  # a firing alert must be sent again before Alertmanager's resolve_timeout
     console_url: str = ""
+    runbook_url: str = ""  # where docs/runbooks/ can be read, for the links in messages
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        faults = list(unknown_receivers(self.receivers, self.routes, self.quiet, self.escalate))
+        if not levels_rise(self.escalate):
+            faults.append("escalate: each level must come after the one before it")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 class Settings(BaseSettings):

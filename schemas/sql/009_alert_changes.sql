@@ -64,14 +64,14 @@ FROM
     SELECT
         c.alert_id AS alert_id,
         min(a.opened_at) AS opened_at,
-        minIf(c.at, c.what = 'opened') AS told_at,
+        coalesce(minOrNullIf(c.at, c.what = 'opened'), min(a.detected_at)) AS told_at,
         minOrNullIf(c.at, c.via IN ('api', 'cli', 'console', 'link') AND c.what != 'refused') AS acked_at,
         argMinOrNullIf(c.who, c.at, c.via IN ('api', 'cli', 'console', 'link') AND c.what != 'refused') AS acked_by,
         if(argMax(c.state, c.number) IN ('firing', 'acknowledged', 'snoozed'), NULL,
            maxOrNullIf(c.at, c.what IN ('resolved', 'resolved_by_hand', 'marked_false_positive', 'marked_expected'))) AS ended_at,
         uniqExactIf(c.number, c.what = 'escalated') AS escalations
     FROM alert_changes AS c
-    INNER JOIN (SELECT alert_id, min(opened_at) AS opened_at FROM alerts GROUP BY alert_id) AS a ON a.alert_id = c.alert_id
+    INNER JOIN (SELECT alert_id, min(opened_at) AS opened_at, min(detected_at) AS detected_at FROM alerts GROUP BY alert_id) AS a ON a.alert_id = c.alert_id
     GROUP BY c.alert_id
 );
 

@@ -6,19 +6,22 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 
 from streams import build
+from streams.api.access import Access
+from streams.app import utc_now
 from streams.commands.common import ConfigOption, Failed, SetOption, settings_of
-from streams.io import clickhouse
+from streams.io import channels, clickhouse
 from streams.io.clickhouse import StoreError
 from streams.io.migrations import MigrationError
-from streams.io.notify import check_target
 from streams.io.topics import TopicsError, compare_topics
 from streams.settings import Settings
+from streams.settings_routes import Receiver
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -98,7 +101,11 @@ def _receivers(settings: Settings) -> Iterator[Check]:
     if not settings.alerts.receivers and not settings.alerts.alertmanager_url:
         yield Check("receivers", "nobody is told: alerts go to the log only", "add [[alerts.receivers]]", warning=True)
     for receiver in settings.alerts.receivers:
-        yield _guarded(f"receiver {receiver.name}", lambda receiver=receiver: check_target(receiver))  # type: ignore[misc]
+        mend = "give its URL (and a webhook's secret) by a file or an environment variable"
+        yield _guarded(f"receiver {receiver.name}", partial(_receiver, settings, receiver), mend)
+    yield _guarded("links in messages", lambda: _links(settings), "name a secret of 20 characters or more")
+    if settings.api.tokens:
+        yield _guarded("tokens of the API", lambda: _tokens(settings), "see the message")
     if settings.alerts.alertmanager_url:
         url = settings.alerts.alertmanager_url.rstrip("/") + "/-/ready"
         yield _guarded(
@@ -106,6 +113,20 @@ def _receivers(settings: Settings) -> Iterator[Check]:
             lambda: _answers(url),
             "start it, or correct alerts.alertmanager_url",
         )
+
+
+def _receiver(settings: Settings, receiver: Receiver) -> None:
+    channels.make_channel(receiver, settings.alerts, build.places(settings), utc_now)
+
+
+def _links(settings: Settings) -> None:
+    secret = settings.api.link_secret()
+    if secret is not None and not settings.api.public_url:
+        raise ValueError("api.link_secret is set and api.public_url is not: links would lead nowhere")
+
+
+def _tokens(settings: Settings) -> None:
+    Access.of(settings.api)
 
 
 def _state(settings: Settings) -> Iterator[Check]:

@@ -30,8 +30,8 @@ from streams.io.clickhouse import ClickHouseStore
 from streams.io.embedded import EmbeddedBroker
 from streams.io.topics import create_topics
 from streams.metrics import Metrics
-from streams.settings import Receiver as ReceiverSettings
 from streams.settings import Settings
+from streams.settings_routes import Receiver as ReceiverSettings
 
 S = TypeVar("S", bound=Service)
 HISTORY_SECONDS = 900  # 90 windows of 10 s: three times what a model wants to see before it speaks

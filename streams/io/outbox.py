@@ -1,7 +1,7 @@
-"""What has to be said to whom, until it is accepted. A new alert and its end are said; what only changes is not.
+"""What has to be said to whom, until it is accepted.
 
-Each channel has a worker of its own, and within a channel one delivery that fails doesn't hold up the others; only the
-end of an alert waits for its beginning. A delivery that was accepted is gone from the snapshot, so a restart from it
+Each channel has a worker of its own, and within a channel one delivery that fails doesn't hold up the others; only what
+is said about one alert keeps its order. A delivery that was accepted is gone from the snapshot, so a restart from it
 doesn't repeat it; one that was accepted after the snapshot is repeated, as nobody can know.
 """
 
@@ -9,38 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from schemas.watch import Alert
-from streams.io.notify import Channel, DeliveryError
+from streams.core.alert.notices import BEGINS, ENDS, Notice, Why
+from streams.io.notify import Channel, DeliveryError, Resending
 from streams.metrics import Metrics
 
 RETRY_MOST_SECONDS = 60.0
 STOP_SECONDS = 5.0
-REMEMBERED = 5_000  # alerts that are over, whose repeated records must not be said again
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One message for one channel. `due` is in time.monotonic."""
+    """One notice for one channel. `due` is in time.monotonic."""
 
-    alert: Alert
+    notice: Notice
     attempts: int = 0
     due: float = 0.0
-
-
-@dataclass(slots=True)
-class Said:
-    """What was last put up for delivery about an alert. `episode` counts how often it fired anew."""
-
-    status: str
-    episode: int
 
 
 class Outbox:
@@ -59,34 +51,41 @@ class Outbox:
         self._accepted = accepted
         self._retry_seconds = retry_seconds
         self._pending: dict[str, dict[str, Delivery]] = {name: {} for name in self._channels}
-        self._said: dict[str, Said] = {}
-        self._firing: dict[str, Alert] = {}
-        self._held: list[tuple[str, Alert]] = []
+        self._firing: dict[str, dict[str, Alert]] = {name: {} for name in self._channels}  # what each knows to fire
+        self._held: list[Notice] = []
         self._wake = {name: asyncio.Event() for name in self._channels}
         self._workers: list[asyncio.Task[None]] = []
         self._stopping = False
 
-    def offer(self, alert: Alert) -> bool:
-        """Take an alert's newest state; True when there is something to say. It waits for `go`."""
-        said = self._said.get(alert.alert_id)
-        self._remember(alert)
-        if said is not None and said.status == alert.status:
-            self._refresh(alert)
-            return False
-        episode = 0 if said is None else said.episode + (alert.status == "firing")
-        self._said[alert.alert_id] = Said(alert.status, episode)
-        self._held.append((f"{alert.alert_id}:{alert.status}:{episode}", alert))
-        return True
+    def offer(self, notice: Notice) -> None:
+        """Take a notice. It waits for `go`."""
+        for name in notice.to:
+            firing = self._firing.get(name, {})
+            for alert in notice.alerts:
+                if notice.why in BEGINS:
+                    firing[alert.alert_id] = alert
+                elif notice.why in ENDS:
+                    firing.pop(alert.alert_id, None)
+        self._held.append(notice)
+
+    def refresh(self, alert: Alert) -> None:
+        """An alert changed: what still waits is said as it stands now, not as it stood."""
+        for firing in self._firing.values():
+            if alert.alert_id in firing:
+                firing[alert.alert_id] = alert
+        self._held = [notice.refreshed(alert) for notice in self._held]
+        for pending in self._pending.values():
+            for delivery in pending.values():
+                delivery.notice = delivery.notice.refreshed(alert)
 
     def go(self) -> None:
         """Deliver what was offered: it is in a checkpoint now, or one can't be had."""
-        for delivery_id, alert in self._held:
-            for pending in self._pending.values():
-                pending[delivery_id] = Delivery(alert)
-        if self._held:
-            self._held.clear()
-            for wake in self._wake.values():
-                wake.set()
+        for notice in self._held:
+            for name in notice.to:
+                if name in self._pending and not self._is_late_reminder(name, notice):
+                    self._pending[name][notice.notice_id] = Delivery(notice)
+                    self._wake[name].set()
+        self._held.clear()
 
     def start(self) -> None:
         """Begin to deliver, also what was restored."""
@@ -110,52 +109,64 @@ class Outbox:
 
     def snapshot(self) -> dict[str, Any]:
         """As JSON, with what is offered and not yet let go."""
-        held = dict(self._held)
+        pending = {name: [d.notice for d in waiting.values()] for name, waiting in self._pending.items()}
+        for notice in self._held:
+            for name in notice.to:
+                if name in pending:
+                    pending[name].append(notice)
         return {
-            "said": {alert_id: [said.status, said.episode] for alert_id, said in self._said.items()},
-            "firing": [alert.model_dump(mode="json") for alert in self._firing.values()],
-            "pending": {
-                name: {
-                    delivery_id: alert.model_dump(mode="json")
-                    for delivery_id, alert in ({i: d.alert for i, d in pending.items()} | held).items()
-                }
-                for name, pending in self._pending.items()
+            "firing": {
+                name: [alert.model_dump(mode="json") for alert in firing.values()]
+                for name, firing in self._firing.items()
             },
+            "pending": {name: [notice.snapshot() for notice in waiting] for name, waiting in pending.items()},
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from what `snapshot` wrote. What a channel that is no longer configured had to say is dropped."""
-        self._said = {alert_id: Said(status, episode) for alert_id, (status, episode) in saved["said"].items()}
-        self._firing = {body["alert_id"]: Alert.model_validate(body) for body in saved["firing"]}
-        for name, pending in saved["pending"].items():
+        for name, firing in saved["firing"].items():
+            if name in self._firing:
+                self._firing[name] = {body["alert_id"]: Alert.model_validate(body) for body in firing}
+        for name, waiting in saved["pending"].items():
             if name in self._pending:
-                self._pending[name] = {i: Delivery(Alert.model_validate(body)) for i, body in pending.items()}
+                notices = [Notice.restored(body) for body in waiting]
+                self._pending[name] = {notice.notice_id: Delivery(notice) for notice in notices}
 
     async def _work(self, channel: Channel) -> None:
+        every = channel.resend_seconds if isinstance(channel, Resending) else None
         resend_at = time.monotonic()  # what was restored is said again at once
         while not self._stopping:
             now = time.monotonic()
             if (delivery_id := self._next(channel.name, now)) is not None:
                 await self._deliver(channel, delivery_id)
-            elif channel.resend_seconds is not None and now >= resend_at:
-                resend_at = now + channel.resend_seconds
+            elif every is not None and now >= resend_at:
+                resend_at = now + every
                 await self._resend(channel)
             else:
-                await self._sleep(channel, resend_at if channel.resend_seconds is not None else None)
+                await self._sleep(channel, None if every is None else resend_at)
+
+    def _is_late_reminder(self, name: str, notice: Notice) -> bool:
+        """A reminder for a receiver that hasn't even taken what was said before: they would only pile up."""
+        waiting = {alert.alert_id for delivery in self._pending[name].values() for alert in delivery.notice.alerts}
+        return notice.why is Why.AGAIN and notice.alert.alert_id in waiting
 
     def _heads(self, name: str) -> dict[str, Delivery]:
-        """What may go now or when it is due: of each alert the first, for its end waits for its beginning."""
-        heads: dict[str, tuple[str, Delivery]] = {}
+        """What may go now or when it is due: of each alert what was said first, for its end waits for its beginning."""
+        heads: dict[str, Delivery] = {}
+        spoken_of: set[str] = set()
         for delivery_id, delivery in self._pending[name].items():
-            heads.setdefault(delivery.alert.alert_id, (delivery_id, delivery))
-        return dict(heads.values())
+            ids = {alert.alert_id for alert in delivery.notice.alerts}
+            if not ids & spoken_of:
+                heads[delivery_id] = delivery
+            spoken_of |= ids
+        return heads
 
     def _next(self, name: str, now: float) -> str | None:
         return next((i for i, delivery in self._heads(name).items() if delivery.due <= now), None)
 
     async def _deliver(self, channel: Channel, delivery_id: str) -> None:
         delivery = self._pending[channel.name][delivery_id]
-        if await self._send(channel, delivery.alert):
+        if await self._tried(channel, delivery.notice.alert.alert_id, channel.send(delivery.notice)):
             del self._pending[channel.name][delivery_id]
             self._accepted()
             return
@@ -163,21 +174,23 @@ class Outbox:
         delivery.attempts = min(delivery.attempts + 1, 16)
 
     async def _resend(self, channel: Channel) -> None:
-        waiting = {delivery.alert.alert_id for delivery in self._pending[channel.name].values()}
-        for alert in list(self._firing.values()):
+        if not isinstance(channel, Resending):
+            return
+        waiting = {a.alert_id for delivery in self._pending[channel.name].values() for a in delivery.notice.alerts}
+        for alert in list(self._firing[channel.name].values()):
             if alert.alert_id not in waiting and not self._stopping:
-                await self._send(channel, alert)
+                await self._tried(channel, alert.alert_id, channel.resend(alert))
 
-    async def _send(self, channel: Channel, alert: Alert) -> bool:
+    async def _tried(self, channel: Channel, alert_id: str, sending: Coroutine[Any, Any, None]) -> bool:
         try:
-            await channel.send(alert)
+            await sending
         except DeliveryError as error:
             self._metrics.deliveries.labels(channel.name, "failed").inc()
-            log.warning("alert is not delivered yet", channel=channel.name, alert_id=alert.alert_id, error=str(error))
+            log.warning("alert is not delivered yet", channel=channel.name, alert_id=alert_id, error=str(error))
             return False
         except Exception as error:  # a channel's fault must not end its worker; its text may hold a secret
             self._metrics.deliveries.labels(channel.name, "failed").inc()
-            log.error("channel failed", channel=channel.name, alert_id=alert.alert_id, error=type(error).__name__)
+            log.error("channel failed", channel=channel.name, alert_id=alert_id, error=type(error).__name__)
             return False
         self._metrics.deliveries.labels(channel.name, "sent").inc()
         return True
@@ -191,24 +204,3 @@ class Outbox:
         except TimeoutError:
             return
         wake.clear()
-
-    def _remember(self, alert: Alert) -> None:
-        if alert.status == "firing":
-            self._firing[alert.alert_id] = alert
-        else:
-            self._firing.pop(alert.alert_id, None)
-        over = [alert_id for alert_id in self._said if alert_id not in self._firing]
-        for alert_id in over[: max(0, len(over) - REMEMBERED)]:
-            del self._said[alert_id]
-
-    def _refresh(self, alert: Alert) -> None:
-        """What still waits is said as it stands now, not as it stood."""
-        self._held = [(i, alert if _same(old, alert) else old) for i, old in self._held]
-        for pending in self._pending.values():
-            for delivery in pending.values():
-                if _same(delivery.alert, alert):
-                    delivery.alert = alert
-
-
-def _same(old: Alert, new: Alert) -> bool:
-    return old.alert_id == new.alert_id and old.status == new.status

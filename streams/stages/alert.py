@@ -1,23 +1,21 @@
-"""`alert`: findings to alerts, and alerts to people.
+"""`alert`: findings to alerts, alerts to people, and what people do about them.
 
 In this order; and what a crash just after each step leaves:
 
-1. Findings and marks are read into the alerter; what they release becomes alerts. Crash: they are read again, and give
-   the same alerts with the same ids and revisions.
-2. Each revision is written to `spend.alerts`, confirmed. Crash: it is written again, the same.
+1. Findings, marks and actions are read. What findings and marks release becomes alerts; alerts and actions change what
+   stands on the desk. Crash: they are read again, and give the same alerts and changes with the same ids and numbers.
+2. Each revision of an alert and each change is written to its topic, confirmed. Crash: it is written again, the same.
 3. State and outbox are saved: at once when there is something to say, else every `checkpoint_seconds`. Crash: the next
    owner delivers what is in the outbox.
 4. The outbox delivers, each channel by itself, until accepted. Crash: what was accepted since the last save is said
    once more; nothing is left unsaid.
 5. An accepted delivery leaves the outbox, which is saved at once: in that short moment a crash says a thing twice.
-
-An alert is said when it begins to fire and when it is resolved; other revisions only go to `spend.alerts`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -27,64 +25,81 @@ from aiokafka import ConsumerRecord, TopicPartition
 from mode import Service
 from pydantic import Field, TypeAdapter, ValidationError
 
-from schemas.topics import ALERTS
-from schemas.watch import Alert, Finding, Mark
+from schemas.base import Contract
+from schemas.oncall import AlertAction, AlertState, ChangeKind
+from schemas.topics import ALERT_CHANGES, ALERTS, TICKS, Topic
+from schemas.watch import Alert, Finding, Mark, Says
 from streams import build
 from streams.core.alert import Alerter
-from streams.io.alertmanager import AlertmanagerChannel
+from streams.core.alert.desk import Desk, Told
+from streams.core.alert.notices import Notice, Why
+from streams.io.channels import make_channels
 from streams.io.checkpoints import State
 from streams.io.kafka import topic_name
-from streams.io.notify import AppriseChannel, Channel, LogChannel
+from streams.io.notify import Channel
 from streams.io.outbox import Outbox
-from streams.settings import Alerts
 from streams.stages.consuming import ConsumingService
+from streams.stages.feedback import feedback_on, feedback_sends
 from streams.stages.sending import Send
 
-RECORD: TypeAdapter[Finding | Mark] = TypeAdapter(Annotated[Finding | Mark, Field(discriminator="type")])
+RECORD: TypeAdapter[Finding | Mark | AlertAction] = TypeAdapter(
+    Annotated[Finding | Mark | AlertAction, Field(discriminator="type")]
+)
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class AlertState:
+class Answering:
     """One partition of `spend.findings`. `waits`: since when, by the clock, findings up to a time wait for marks."""
 
     alerter: Alerter
+    desk: Desk
     outbox: Outbox
     waits: tuple[datetime, datetime] | None = None
 
 
-class AlertService(ConsumingService[AlertState]):
-    """Groups, writes and delivers. `channels` None takes those of the settings."""
+class AlertService(ConsumingService[Answering]):
+    """Groups, writes and delivers. `channels` None takes those of the settings; `ticks` is how many partitions of
+    `spend.ticks` feedback may have to go to.
+    """
 
     stage: ClassVar[str] = "alert"
     abstract: ClassVar[bool] = False
 
-    def __init__(self, *args: Any, channels: Sequence[Channel] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, channels: Sequence[Channel] | None = None, ticks: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         alerts = self.settings.alerts
-        self._channels = list(channels) if channels is not None else make_channels(alerts, self.clock)
+        if channels is None:
+            channels = make_channels(alerts, build.places(self.settings), self.clock)
+        self._channels = list(channels)
         self._rules = build.alert_rules(self.settings)
+        self._routing = build.routing(self.settings)
         self._hold = timedelta(seconds=alerts.hold_seconds)
+        self._ticks = ticks
         self._accepted = asyncio.Event()
 
-    def open(self, tp: TopicPartition, checkpoint: State | None) -> AlertState:  # noqa: ARG002
+    def open(self, tp: TopicPartition, checkpoint: State | None) -> Answering:  # noqa: ARG002
         outbox = Outbox(self._channels, self.metrics, accepted=self._accepted.set)
-        state = AlertState(Alerter(self._rules), outbox)
+        state = Answering(Alerter(self._rules), Desk(self._routing), outbox)
         if checkpoint is not None:
             state.alerter.restore(checkpoint["alerter"])
-            outbox.restore(checkpoint["outbox"])
+            if "desk" in checkpoint:
+                state.desk.restore(checkpoint["desk"])
+                outbox.restore(checkpoint["outbox"])
+            else:
+                self._upgrade(state, checkpoint["outbox"])
         outbox.start()
         return state
 
-    def process(self, state: AlertState, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
-        alerts: list[Alert] = []
+    def process(self, state: Answering, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
+        sends: list[Send] = []
         for record in records:
             try:
                 said = RECORD.validate_json(record.value or b"")
             except ValidationError as error:
                 log.error(  # without the record's text
-                    "record is neither finding nor mark; it is skipped",
+                    "record is no finding, mark or action; it is skipped",
                     partition=record.partition,
                     offset=record.offset,
                     faults=error.error_count(),
@@ -92,12 +107,15 @@ class AlertService(ConsumingService[AlertState]):
                 continue
             if isinstance(said, Finding):
                 state.alerter.finding(said)
+            elif isinstance(said, Mark):
+                sends += self._alerts(state, state.alerter.mark(said))
             else:
-                alerts += state.alerter.mark(said)
-        return self._say(state, alerts)
+                sends += self._told(state, state.desk.act(said, self.clock()))
+        return sends
 
-    def idle(self, state: AlertState, now: datetime) -> Sequence[Send]:
-        """A partition of `spend.ticks` that is slow, or silent, holds alerts up for `hold_seconds` and no longer."""
+    def idle(self, state: Answering, now: datetime) -> Sequence[Send]:
+        """What time brings; and a partition of `spend.ticks` that is slow holds alerts up for so long and no longer."""
+        sends = self._told(state, state.desk.tick(now))
         until = state.alerter.waiting_until
         if until is None:
             state.waits = None
@@ -105,16 +123,20 @@ class AlertService(ConsumingService[AlertState]):
             state.waits = (now, until)
         elif now - state.waits[0] >= self._hold:
             flushed, state.waits = state.waits[1], None
-            return self._say(state, state.alerter.flush(flushed))
-        return ()
+            sends += self._alerts(state, state.alerter.flush(flushed))
+        return sends
 
-    def snapshot(self, state: AlertState) -> State:
-        return {"alerter": state.alerter.snapshot(), "outbox": state.outbox.snapshot()}
+    def snapshot(self, state: Answering) -> State:
+        return {
+            "alerter": state.alerter.snapshot(),
+            "desk": state.desk.snapshot(),
+            "outbox": state.outbox.snapshot(),
+        }
 
-    def saved(self, state: AlertState) -> None:
+    def saved(self, state: Answering) -> None:
         state.outbox.go()  # also when it could not be saved: to page twice is better than not at all
 
-    async def leave(self, state: AlertState) -> None:
+    async def leave(self, state: Answering) -> None:
         await state.outbox.stop()
 
     async def on_stop(self) -> None:
@@ -132,29 +154,49 @@ class AlertService(ConsumingService[AlertState]):
                     self.touch(state)
                 await self.checkpoint()
 
-    def _say(self, state: AlertState, alerts: Sequence[Alert]) -> list[Send]:
-        news = [alert for alert in alerts if state.outbox.offer(alert)]
-        if news:
+    def _alerts(self, state: Answering, alerts: Iterable[Alert]) -> list[Send]:
+        sends: list[Send] = []
+        for alert in alerts:
+            sends.append(self._record(ALERTS, alert.alert_id, alert))
+            state.outbox.refresh(alert)
+            sends += self._told(state, state.desk.detected(alert, self.clock()))
+        return sends
+
+    def _told(self, state: Answering, told: Told) -> list[Send]:
+        """Put up what is to be said, and give what is to be written."""
+        for notice in told.notices:
+            state.outbox.offer(notice)
+        if told.notices:
             self.checkpoint_soon()
-        topic = topic_name(self.settings, ALERTS)
-        return [Send(topic, alert.alert_id.encode(), alert.model_dump_json().encode()) for alert in alerts]
+        sends = [self._record(ALERT_CHANGES, change.alert_id, change) for change in told.changes]
+        for alert, change in told.feedback:
+            says: Says = "expected" if change.what is ChangeKind.MARKED_EXPECTED else "false_positive"
+            feedback = feedback_on(alert, says, by=change.who, at=change.at)
+            sends += feedback_sends(feedback, topic=topic_name(self.settings, TICKS), partitions=self._ticks)
+        return sends
 
+    def _record(self, topic: Topic, key: str, value: Contract) -> Send:
+        return Send(topic_name(self.settings, topic), key.encode(), value.model_dump_json().encode())
 
-def make_channels(alerts: Alerts, clock: Callable[[], datetime]) -> list[Channel]:
-    """The channels of the settings. Raises ValueError or OSError naming the receiver that can't be used."""
-    channels: list[Channel] = [
-        AppriseChannel(receiver.name, receiver.resolved_url(), console_url=alerts.console_url)
-        for receiver in alerts.receivers
-    ]
-    if alerts.alertmanager_url:
-        channels.append(
-            AlertmanagerChannel(
-                alerts.alertmanager_url,
-                resend_seconds=alerts.resend_seconds,
-                clock=clock,
-                console_url=alerts.console_url,
-            )
+    def _upgrade(self, state: Answering, outbox: State) -> None:
+        """A checkpoint of 0.1, which had no desk: what fires was told, and only who still waits for it is told."""
+        now = self.clock()
+        firing = state.alerter.firing()
+        known = [alert.model_dump(mode="json") for alert in firing]
+        state.desk.adopt(firing, now)
+        state.outbox.restore(
+            {
+                "firing": {channel.name: known for channel in self._channels},
+                "pending": {
+                    name: [_first_words(name, key, body, now).snapshot() for key, body in waiting.items()]
+                    for name, waiting in outbox["pending"].items()
+                },
+            }
         )
-    if alerts.log or not channels:
-        channels.append(LogChannel())
-    return channels
+
+
+def _first_words(name: str, notice_id: str, body: State, now: datetime) -> Notice:
+    alert = Alert.model_validate(body)
+    begins = alert.status == "firing"
+    why, stands = (Why.FIRING, AlertState.FIRING) if begins else (Why.RESOLVED, AlertState.RESOLVED)
+    return Notice(notice_id, why, (name,), (alert,), stands, now)

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
-from schemas.topics import ALERTS, FINDINGS
+from schemas.topics import ALERTS
 from schemas.watch import Alert, Finding, Mark
 from streams import build
 from streams.core.alert import Alerter
-from streams.io.checkpoints import Checkpoints
 from streams.io.embedded import EmbeddedBroker
-from streams.io.kafka import group_name, make_consumer, make_producer, topic_name
 from streams.io.topics import create_topics
-from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.stages.alert import AlertService, AlertState
+from streams.stages.alert import AlertService, Answering
 from streams.stages.sending import Send
+from tests.support.alerting import publish, running, until, written
 from tests.support.findings import driver, finding, mark
 from tests.support.kafka import settings_for
 from tests.support.receivers import FakeReceiver, fake_receiver
 
-LIMIT_SECONDS = 60.0
 CELL = {"principal": "k1", "team": "search"}
 BEGIN: list[Finding | Mark] = [
     finding({"principal": "k1"}, 10.0, drivers=[driver(1.0, **CELL)]),
@@ -55,7 +50,7 @@ class Crashing(AlertService):
 
     POISON = b"poison"
 
-    def process(self, state: AlertState, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
+    def process(self, state: Answering, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
         if any(record.value == self.POISON for record in records):
             raise CrashError
         return super().process(state, records)
@@ -86,58 +81,6 @@ def settings(broker: EmbeddedBroker, chat: FakeReceiver, manager: FakeReceiver) 
     )
     asyncio.run(create_topics(made))
     return made
-
-
-@asynccontextmanager
-async def running(
-    settings: Settings, folder: Path, kind: type[AlertService] = AlertService
-) -> AsyncIterator[AlertService]:
-    service = kind(
-        settings,
-        Metrics(),
-        topics=[topic_name(settings, FINDINGS)],
-        make_consumer=lambda: make_consumer(settings, group=group_name(settings, "alert"), client_id="alert"),
-        make_producer=lambda: make_producer(settings, client_id="alert"),
-        checkpoints=Checkpoints(folder),
-        clock=lambda: datetime.now(UTC),
-    )
-    async with service:
-        yield service
-
-
-async def publish(settings: Settings, records: Sequence[Finding | Mark | bytes]) -> None:
-    producer = make_producer(settings, client_id="test")
-    await producer.start()
-    try:
-        for record in records:
-            value = record if isinstance(record, bytes) else record.model_dump_json().encode()
-            await producer.send_and_wait(topic_name(settings, FINDINGS), value)
-    finally:
-        await producer.stop()
-
-
-async def written(settings: Settings, count: int) -> list[Alert]:
-    """The first `count` records of `spend.alerts` at least."""
-    consumer = make_consumer(settings, group=group_name(settings, "look"), client_id="look")
-    await consumer.start()
-    try:
-        tp = TopicPartition(topic_name(settings, ALERTS), 0)
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        found: list[Alert] = []
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while len(found) < count:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [Alert.model_validate_json(record.value) for record in records]
-        return found
-    finally:
-        await consumer.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not condition():  # noqa: ASYNC110  (the receivers run in threads)
-            await asyncio.sleep(0.02)
 
 
 def kinds(chat: FakeReceiver) -> list[str]:
@@ -176,7 +119,7 @@ def test_an_incident_begins_once_and_ends_once(
             await publish(settings, [*MIDDLE, *END])
             await until(lambda: len(chat.taken) == 2 and states(manager) == ["fires", "over"])
             await until(lambda: service.progress().lag == 0)
-        return await written(settings, len(expected(settings, story)))
+        return await written(settings, ALERTS, Alert, len(expected(settings, story)))
 
     alerts = asyncio.run(run())
     assert alerts == expected(settings, story)

@@ -47,6 +47,15 @@ def fake_receiver() -> Iterator[FakeReceiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        def do_GET(self) -> None:
+            """An Alertmanager is asked for its silences: there are none."""
+            body = b"[]"
+            self.send_response(503 if receiver.down else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, *_: Any) -> None:
             """Keep the test's output clean."""
 

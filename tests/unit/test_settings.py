@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Receiver, Settings, SettingsError, load
+from streams.settings import Settings, SettingsError, load
+from streams.settings_routes import Receiver
 
 
 def test_defaults_are_valid() -> None:
