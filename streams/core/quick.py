@@ -115,13 +115,9 @@ def quick_event(item: object) -> UsageEvent | None:
 
 def _quick_line_item(data: Mapping[str, Any]) -> LineItem | None:
     values: dict[str, Any] = {}
-    for name, value in data.items():
-        check = _CHECKS.get(name)
+    for (name, check), value in zip(_shape(tuple(data)), data.values(), strict=True):
         if check is None:
-            name = ALIASES.get(name, "")  # noqa: PLW2901  what it is called since FOCUS 1.4
-            if not name or name in data:
-                continue  # what is no field is kept out
-            check = _a_name
+            continue
         good = check(value)
         if good is NO:
             return None
@@ -130,3 +126,14 @@ def _quick_line_item(data: Mapping[str, Any]) -> LineItem | None:
         return None
     start: datetime = values["ChargePeriodStart"]
     return _line_item(values) if values["ChargePeriodEnd"] >= start else None
+
+
+@lru_cache(CACHED)
+def _shape(names: tuple[str, ...]) -> tuple[tuple[str, Check | None], ...]:
+    """Under which field each of these goes and how it is checked: the rows of a file name the same few sets. What is no
+    field, or stands under its name of today as well, is kept out."""
+    today = [ALIASES.get(name, name) for name in names]
+    return tuple(
+        (field, _CHECKS.get(field) if field == name or field not in names else None)
+        for name, field in zip(names, today, strict=True)
+    )

@@ -227,20 +227,21 @@ class Roller:
 
     def _ticks(self, origin: Origin, pace: Pace, start: int, window: _Open) -> list[Tick]:
         by_series: dict[SeriesKey, Window] = {}
-        for leaf, sums in window.leaves.items():
-            key, all_series = self._series_of(leaf)
-            aligned = window.aligned.get(leaf)
+        leaves = [(*self._series_of(leaf), sums, window.aligned.get(leaf)) for leaf, sums in window.leaves.items()]
+        leaves.sort(
+            key=lambda leaf: (-leaf[2].usd, -leaf[2].at_risk_usd, leaf[0])
+        )  # once for all series: see `dearest`
+        most = self._rules.max_cells
+        for key, all_series, sums, aligned in leaves:
             for series in all_series:
                 into = by_series.get(series)
                 if into is None:
                     into = by_series[series] = Window(pace[0], series, start, pace[1], Sums())
                 into.sums.add(sums)
-                into.cells.append((key, sums))
+                if len(into.cells) < most:
+                    into.cells.append((key, sums))
                 for step, count in aligned.items() if aligned else ():
                     into.aligned[step] = into.aligned.get(step, 0) + count
-        for into in by_series.values():
-            if len(into.cells) > 1:
-                into.cells = dearest(into.cells, self._rules.max_cells)
         return [Tick(by_series[series], origin) for series in sorted(by_series)]
 
     def _series_of(self, leaf: Leaf) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -47,13 +47,14 @@ class Sums:
     def add(self, other: Sums) -> None:
         """Add the other's sums to these."""
         self.usd += other.usd
-        self.output_usd += other.output_usd
-        self.cache_read_usd += other.cache_read_usd
         self.events += other.events
-        self.requests += other.requests
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.cache_read_input_tokens += other.cache_read_input_tokens
+        if other.requests:  # only what counts requests counts tokens
+            self.output_usd += other.output_usd
+            self.cache_read_usd += other.cache_read_usd
+            self.requests += other.requests
+            self.input_tokens += other.input_tokens
+            self.output_tokens += other.output_tokens
+            self.cache_read_input_tokens += other.cache_read_input_tokens
         if other.gpu_minutes:
             self.gpu_minutes += other.gpu_minutes
             self.idle_usd += other.idle_usd
@@ -143,8 +144,7 @@ class Window:
         return self.start + self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A source partition, as a watermark names it."""
 
     topic: str
