@@ -26,9 +26,10 @@ from streams.stages.alert import AlertService
 from streams.stages.detect import DetectService
 from streams.stages.land import LandService
 from streams.stages.owners import OwnersService
-from streams.stages.price import Outlet, add_price_agents, progress
+from streams.stages.price import Outlet, add_price_agents, counted, progress
 from streams.stages.pulse import Pulse
 from streams.stages.roll import Layout, RollService
+from streams.stages.valve import Valve
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,8 @@ class Worker(Service):
 
     async def on_start(self) -> None:
         layout = await _layout(self.settings)
-        http = HttpServer(self.settings.metrics.host, self.settings.metrics.port, self.metrics.registry, self.health)
+        served = self.settings.metrics
+        http = HttpServer(served.host, served.port, self.metrics.registry, self.health, served.resolved_token())
         self._http = http
         await self.add_runtime_dependency(http)
         if "land" in self._stages and self._store is None:
@@ -142,7 +144,14 @@ class Worker(Service):
         tagger = build.tagger(self.settings)
         # It starts when it has read the directory to the end: nothing is priced by half of it.
         await self.add_runtime_dependency(OwnersService(self.settings, tagger))
-        add_price_agents(app, build.charger(self.settings, tagger), outlet, self.metrics, name)
+        valve = Valve(
+            counted(outlet, self.metrics),
+            build.dead_letter_limit(self.settings),
+            self.settings.dead_letters.hold_seconds,
+            self._fail,
+        )
+        await self.add_runtime_dependency(valve)
+        add_price_agents(app, build.charger(self.settings, tagger), valve, self.metrics, name)
         await self.add_runtime_dependency(
             Pulse(app, outlet, {name(topic): topic.name for topic in USAGE_TOPICS}, utc_now)
         )

@@ -13,6 +13,7 @@ from streams.core.alert.hours import Hours
 from streams.core.alert.messages import Places
 from streams.core.alert.routes import Level, Quiet, Route, Routing
 from streams.core.charge import Charger
+from streams.core.dead_letters import Limit
 from streams.core.decode import Bounds
 from streams.core.detect.parts import PAYERS
 from streams.core.detect.rules import Budget, Maintenance
@@ -41,11 +42,18 @@ def charger(settings: Settings, owners: Tagger | None = None) -> Charger:
     limits, prices = settings.limits, settings.prices
     bounds = Bounds(
         max_record_bytes=limits.max_record_bytes,
+        max_record_events=limits.max_record_events,
         max_future=timedelta(seconds=limits.max_future_seconds),
         oldest_year=limits.oldest_year,
         latest_year=limits.latest_year,
     )
     return Charger(load_pricer(prices.rates_dir, prices.fx_file), owners or tagger(settings), bounds)
+
+
+def dead_letter_limit(settings: Settings) -> Limit:
+    """When dead letters are too many."""
+    limits = settings.dead_letters
+    return Limit(limits.stop_share, limits.stop_window_events, limits.stop_minimum_events)
 
 
 def roll_rules(settings: Settings) -> RollRules:

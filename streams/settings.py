@@ -32,7 +32,8 @@ from pydantic_settings import (
 
 from schemas.watch import DIMENSIONS
 from streams.section import Seconds, Section
-from streams.settings_api import Api
+from streams.settings_api import LEAST_TOKEN, Api
+from streams.settings_console import Console
 from streams.settings_routes import Level, Quiet, Receiver, Route, levels_rise, unknown_receivers
 
 DEFAULT_FILE = Path("spendstream.toml")
@@ -74,6 +75,7 @@ class Limits(Section):
     """What an event may be at most."""
 
     max_record_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    max_record_events: Annotated[int, Field(ge=1)] = 10_000  # or a record of 1 MiB could make 350,000 dead letters
     max_future_seconds: Annotated[float, Field(ge=0)] = 86_400.0  # a wrong clock must not close windows early
     oldest_year: Annotated[int, Field(ge=1970)] = 2000
     latest_year: Annotated[int, Field(le=9000)] = 2080
@@ -152,11 +154,35 @@ class Stages(Section):
     sends_in_flight: Annotated[int, Field(ge=1)] = 500
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
 class Metrics(Section):
-    """`/metrics` and `/health`."""
+    """`/metrics` and `/health`. Anywhere but on loopback `/metrics` asks for the token, as `Authorization: Bearer`."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 9464
+    token: SecretStr = SecretStr("")
+    token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.host not in LOOPBACK and self.token_file is None and not self.token.get_secret_value():
+            raise ValueError("an address other than loopback needs token_file, or SPENDSTREAM_METRICS__TOKEN")
+        return self
+
+    def resolved_token(self) -> SecretStr | None:
+        """The token, None where none is asked for. Raises SettingsError when its file can't be read, or is short."""
+        token = self.token.get_secret_value()
+        if self.token_file is not None:
+            try:
+                token = self.token_file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise SettingsError([f"metrics.token_file: cannot be read: {error.strerror}"]) from None
+            token = token or " "  # an empty file is no leave to go without
+        if token and len(token) < LEAST_TOKEN:
+            raise SettingsError([f"metrics.token: must have at least {LEAST_TOKEN} characters"])
+        return SecretStr(token) if token else None
 
 
 def _known(series: dict[str, str]) -> dict[str, str]:
@@ -280,6 +306,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     alerts: Alerts = Alerts()
     api: Api = Api()
+    console: Console = Console()
 
 
 class SettingsError(ValueError):

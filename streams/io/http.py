@@ -1,17 +1,20 @@
 """`/metrics` and `/health` on one small server, bound to loopback unless told otherwise.
 
-`/health/live` is what a supervisor restarts on, `/health/ready` what a load balancer asks; `/health` wants both.
+`/health/live` is what a supervisor restarts on, `/health/ready` what a load balancer asks; `/health` wants both. With a
+token `/metrics` asks for it; the health pages, which probes ask, then answer with their status and without the stages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import uvicorn
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -67,13 +70,21 @@ class Loopback(uvicorn.Server):
 class HttpServer(Service):
     """Serves the metrics and the health of a worker until stopped."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Callable[[], Health]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        health: Callable[[], Health],
+        token: SecretStr | None = None,
+    ) -> None:
         super().__init__()
+        known = _known(token)
         routes = [
-            Route("/metrics", _metrics(registry)),
-            Route("/health", _health(health, lambda now: now.live and now.ready)),
-            Route("/health/live", _health(health, lambda now: now.live)),
-            Route("/health/ready", _health(health, lambda now: now.ready)),
+            Route("/metrics", _metrics(registry, known)),
+            Route("/health", _health(health, lambda now: now.live and now.ready, known)),
+            Route("/health/live", _health(health, lambda now: now.live, known)),
+            Route("/health/ready", _health(health, lambda now: now.ready, known)),
         ]
         self._server = Loopback(Starlette(routes=routes), host, port)
 
@@ -89,17 +100,29 @@ class HttpServer(Service):
         await self._server.stop()
 
 
-def _metrics(registry: CollectorRegistry) -> Callable[[Request], Response]:
-    def metrics(_: Request) -> Response:
+def _known(token: SecretStr | None) -> Callable[[Request], bool]:
+    """Whether a request brings the token; every one does where there is none. In a time that tells nothing of it."""
+    if token is None:
+        return lambda _: True
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    return lambda request: hmac.compare_digest(request.headers.get("authorization", "").encode(), expected)
+
+
+def _metrics(registry: CollectorRegistry, known: Callable[[Request], bool]) -> Callable[[Request], Response]:
+    def metrics(request: Request) -> Response:
+        if not known(request):
+            return Response("a bearer token is needed\n", status_code=401, headers={"WWW-Authenticate": "Bearer"})
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return metrics
 
 
-def _health(health: Callable[[], Health], good: Callable[[Health], bool]) -> Callable[[Request], Response]:
-    def respond(_: Request) -> Response:
+def _health(
+    health: Callable[[], Health], good: Callable[[Health], bool], known: Callable[[Request], bool]
+) -> Callable[[Request], Response]:
+    def respond(request: Request) -> Response:
         now = health()
-        body = {"live": now.live, "ready": now.ready, "stages": now.stages}
+        body = {"live": now.live, "ready": now.ready, "stages": now.stages} if known(request) else {}
         return JSONResponse(body, status_code=200 if good(now) else 503)
 
     return respond

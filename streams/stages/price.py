@@ -9,6 +9,7 @@ crash after each step leaves:
 3. both deliveries are confirmed by the broker: as 2.
 4. ack, strictly in the order of reading: Faust commits some time later; until then as 2.
 
+Between 1 and 2 stands the valve, which sends nothing while most of the newest events are dead letters (`valve.py`).
 Nothing may escape an agent's loop: Faust 0.15 acks the event when its agent raises, which loses it.
 """
 
@@ -29,10 +30,11 @@ from mode import Service
 
 from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position, PriceStatus
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
-from streams.core.charge import Charged, Charger
-from streams.core.decode import RawRecord
+from streams.core.charge import Charged, Charger, refused
+from streams.core.decode import EPOCH, RawRecord
 from streams.core.tag.owner import UNALLOCATED
 from streams.metrics import Metrics
+from streams.stages.valve import Send, Valve
 
 log = structlog.get_logger()
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -87,9 +89,13 @@ class Outlet(Service):
         if queue is None:
             queue = self._queues[topic] = asyncio.Queue(self._limit)
             self.add_future(self._ack_in_order(queue))
-        record = charged.record
         item = _InFlight(event)
-        value = record.model_dump_json(exclude_defaults=True).encode()
+        try:
+            value = charged.record.model_dump_json(exclude_defaults=True).encode()
+        except ValueError as error:  # a charge that can't be written; what escaped here would be lost
+            charged = refused(event.value, charged.record.position, error, arrived(event.message.timestamp))
+            value = charged.record.model_dump_json(exclude_defaults=True).encode()
+        record = charged.record
         item.sends.append(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
         for letter in charged.dead_letters:
             key = letter.dead_letter_id.encode()
@@ -145,18 +151,28 @@ class Outlet(Service):
 def add_price_agents(
     app: faust.App,
     charger: Charger,
-    outlet: Outlet,
+    valve: Valve,
     metrics: Metrics,
     name: Callable[[Topic], str],
 ) -> None:
     """Give the app one agent per usage topic."""
     for topic in USAGE_TOPICS:
         channel = app.topic(name(topic), key_serializer="raw", value_serializer="raw")
-        app.agent(channel, name=f"price.{topic.name}")(_agent(topic.name, charger, outlet, metrics))
+        app.agent(channel, name=f"price.{topic.name}")(_agent(topic.name, charger, valve, metrics))
+
+
+def counted(outlet: Outlet, metrics: Metrics) -> Send:
+    """The outlet's `put`, with what goes through it in the metrics."""
+
+    async def send(topic: str, event: Any, charged: Charged) -> None:
+        await outlet.put(topic, event, charged)
+        _count(metrics, topic, charged)
+
+    return send
 
 
 def _agent(
-    topic: str, charger: Charger, outlet: Outlet, metrics: Metrics
+    topic: str, charger: Charger, valve: Valve, metrics: Metrics
 ) -> Callable[[faust.StreamT[Any]], Awaitable[None]]:
     async def price(stream: faust.StreamT[Any]) -> None:
         async for event in cast("faust.Stream[bytes]", stream).noack().events():
@@ -165,15 +181,23 @@ def _agent(
                 value=event.value,
                 headers=tuple(message.headers or ()),
                 position=Position(topic, message.partition, message.offset),
-                received_at=datetime.fromtimestamp(message.timestamp, UTC),
+                received_at=arrived(message.timestamp),
             )
             with metrics.stage_seconds.labels("price").time():
                 charged = charger.charge(raw)
-            await outlet.put(topic, event, charged)
-            _count(metrics, topic, charged)
+            await valve.put(topic, event, charged)
             await asyncio.sleep(0)  # a full buffer would keep the loop, and the other stages, waiting
 
     return price
+
+
+def arrived(timestamp: float | None) -> datetime:
+    """A record's time stamp, in seconds. A producer may set any: what can't be one is 1970, and its events too late."""
+    try:
+        at = datetime.fromtimestamp(cast("float", timestamp), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return EPOCH
+    return at if 2000 <= at.year < 2200 else EPOCH
 
 
 def progress(app: faust.App, outlet: Outlet, metrics: Metrics) -> tuple[int, float]:
