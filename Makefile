@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV_COMPILE := build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help install demo test lint lock kafka secrets clean
+.PHONY: help install demo test faults lint lock kafka secrets clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ demo: install  ## the whole service on this machine for a minute, with an incide
 
 test: lint  ## lint, types and all tests; those on the real Kafka need Java 17 and Maven, else they are skipped
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 40 minutes; writes docs/faults.md
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lint: install  ## style, format and strict types
 	@$(BIN)/ruff check .

@@ -1,0 +1,117 @@
+"""Runs scenarios one after another on one broker and one ClickHouse, each in a deployment of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.io.clickhouse_server.process import EmbeddedClickHouse
+from tests.faults.deployment import Deployment, deployed, flowing
+from tests.faults.judge import Outcome, Watched, judged, watched
+from tests.faults.scenarios import Scenario, nothing
+from tests.faults.stream import Stream
+from tests.support.kafka import RealKafka
+
+UNDISTURBED = Scenario("nothing", nothing, 0, 10)
+STILL_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all scenarios stand on."""
+
+    kafka: RealKafka
+    clickhouse: EmbeddedClickHouse
+    stream: Stream
+    folder: Path
+
+
+@contextlib.asynccontextmanager
+async def ground(stream: Stream, folder: Path) -> AsyncIterator[Ground]:
+    """A broker and a ClickHouse, running."""
+    (folder / "kafka").mkdir(parents=True)
+    kafka = RealKafka(folder / "kafka")
+    await asyncio.to_thread(kafka.format)
+    try:
+        await asyncio.to_thread(kafka.start)
+        async with EmbeddedClickHouse(folder / "clickhouse") as clickhouse:
+            yield Ground(kafka, clickhouse, stream, folder)
+    finally:
+        await asyncio.to_thread(kafka.stop)
+
+
+async def undisturbed(on: Ground) -> tuple[Outcome, Watched]:
+    """The run that the others are held against; it is judged too."""
+    async with _running(on, UNDISTURBED) as run:
+        outcome = await judged(run, UNDISTURBED.name, 0, None)
+        found = await watched(run)
+        while True:
+            await asyncio.sleep(STILL_SECONDS)
+            before, found = found, await watched(run)
+            if before == found and found.deliveries:
+                return outcome, found
+
+
+async def disturbed(on: Ground, scenario: Scenario, wanted: Watched) -> Outcome:
+    """One scenario, judged."""
+    async with _running(on, scenario) as run:
+        recovery = await scenario.do(run, scenario.times)
+        outcome = await judged(run, scenario.name, scenario.times, wanted)
+    outcome.recovery_seconds = round(recovery, 1)
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def _running(on: Ground, scenario: Scenario) -> AsyncIterator[Deployment]:
+    folder = on.folder / _folder_name(scenario.name)
+    folder.mkdir()
+    run = Deployment(on.kafka, on.clickhouse, on.stream, folder)
+    with _disk(folder / "state", scenario.state_bytes):
+        async with deployed(run):
+            for number, stages in enumerate(scenario.workers):
+                run.add(stages[0] if len(stages) == 1 else f"worker-{number}", *stages)
+            async with flowing(run, scenario.seconds):
+                yield run
+
+
+def _folder_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]
+
+
+@contextlib.contextmanager
+def _disk(folder: Path, size: int | None) -> Iterator[None]:
+    """A disk of so many bytes at `folder`, where a size is given."""
+    if size is None:
+        yield
+        return
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)  # noqa: S603, S607
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)  # noqa: S603, S607
+
+
+async def all_of(
+    on: Ground, scenarios: tuple[Scenario, ...], say: Callable[[str], None], done: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Each scenario in turn; what can't be done here is said, and not in the table."""
+    say("undisturbed")
+    first, wanted = await undisturbed(on)
+    done(first)
+    outcomes = [first]
+    for scenario in scenarios:
+        missing = scenario.needs()
+        if missing is not None:
+            say(f"left out: {scenario.name}: it needs {missing}")
+            continue
+        say(scenario.name)
+        outcome = await disturbed(on, scenario, wanted)
+        done(outcome)
+        outcomes.append(outcome)
+    return outcomes

@@ -1,0 +1,257 @@
+"""Each fault: who runs, what is done to them while the stream flows, and how long they take to be through after it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.io.kafka import client_config, group_name
+from tests.faults.deployment import STAGES, Deployment
+from tests.faults.proxy import Mode
+
+Do = Callable[[Deployment, int], Awaitable[float]]
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`do` does the fault so many times while the stream flows for `seconds`, and returns the seconds of recovery.
+
+    `needs` says what is missing to do it here, None when nothing is. `state_bytes` gives the checkpoints a disk of
+    that size.
+    """
+
+    name: str
+    do: Do
+    times: int
+    seconds: float
+    workers: tuple[tuple[str, ...], ...] = tuple((stage,) for stage in STAGES)
+    needs: Callable[[], str | None] = lambda: None
+    state_bytes: int | None = None
+
+
+async def nothing(_: Deployment, __: int) -> float:
+    """The undisturbed run."""
+    return 0.0
+
+
+def kill(*stages: str, seconds: float = 9.0) -> Do:
+    """kill -9 at random moments, also while it starts, and a new start at once."""
+
+    async def do(run: Deployment, times: int) -> float:
+        for number in range(times):
+            await asyncio.sleep(run.random.uniform(0.3, seconds))
+            stage = stages[number % len(stages)]
+            run.workers[stage].kill()
+            run.workers[stage].start()
+        return await run.passed(stages)
+
+    return do
+
+
+async def terminate(run: Deployment, times: int) -> float:
+    """SIGTERM to one after another, as an upgrade does it: each ends by itself, with exit status 0."""
+    longest = 0.0
+    for number in range(times):
+        worker = run.workers[STAGES[number % len(STAGES)]]
+        await run.passed([worker.name])
+        status = await asyncio.to_thread(worker.stop)
+        if status != 0:
+            raise AssertionError(f"{worker.name} ended with {status}\n{worker.said()}")
+        worker.start()
+        longest = max(longest, await run.passed([worker.name]))
+    return longest
+
+
+async def scale(run: Deployment, times: int) -> float:
+    """One worker of all stages becomes three, and one again, under load."""
+    longest = 0.0
+    for number in range(times):
+        await run.sent((number + 0.2) / times)
+        more = [run.add(f"more-{number}-{n}") for n in range(2)]
+        for worker in more:
+            worker.start()
+        await run.sent((number + 0.7) / times)
+        for worker in more:
+            await asyncio.to_thread(worker.stop)
+        longest = max(longest, await run.passed(STAGES))
+    return longest
+
+
+async def broker(run: Deployment, times: int) -> float:
+    """The broker dies and comes back with what it had confirmed."""
+    longest = 0.0
+    for number in range(times):
+        await run.sent((number + 0.5) / times)
+        await asyncio.to_thread(run.kafka.kill)
+        await asyncio.sleep(3.0)
+        await asyncio.to_thread(run.kafka.start)
+        longest = max(longest, await run.passed(STAGES))
+    return longest
+
+
+async def clickhouse_dies(run: Deployment, times: int) -> float:
+    """kill -9 of ClickHouse in the middle of whatever it does, and a new start on the same data."""
+    longest = 0.0
+    for number in range(times):
+        await run.sent((number + 0.5) / times)
+        await asyncio.sleep(run.random.uniform(0.0, 1.0))
+        await asyncio.to_thread(run.clickhouse.kill)
+        await asyncio.to_thread(run.clickhouse.start)
+        longest = max(longest, await run.passed(["land"]))
+    return longest
+
+
+def clickhouse_away(seconds: float) -> Do:
+    """Nobody answers for a while. The other stages go on: the alert comes although nothing can be landed."""
+
+    async def do(run: Deployment, _: int) -> float:
+        await run.sent(0.1)
+        run.proxy.mode = Mode.AWAY
+        await asyncio.sleep(seconds)
+        run.proxy.mode = Mode.PASS
+        return await run.passed(["land"])
+
+    return do
+
+
+def clickhouse_lies(mode: Mode, every: int) -> Do:
+    """Of so many inserts one is answered by `mode`, though it may be done."""
+
+    async def do(run: Deployment, times: int) -> float:
+        run.proxy.mode, run.proxy.every = mode, every
+        await run.until(lambda: run.proxy.done[mode] >= times, f"{times} times {mode.value}")
+        run.proxy.mode = Mode.PASS
+        return await run.passed(["land"])
+
+    return do
+
+
+async def receiver_away(run: Deployment, _: int) -> float:
+    """The receiver answers 503 until the alert has been turned away a few times."""
+    run.receiver.down = True
+    await run.until(lambda: run.receiver.turned_away >= 3, "the receiver to turn alerts away")
+    run.receiver.down = False
+    return await run.passed(["alert"])
+
+
+async def zombie(run: Deployment, times: int) -> float:
+    """A worker stands still until its partitions have moved, and then goes on as if nothing had been."""
+    names = list(run.workers)
+    longest = 0.0
+    for number in range(times):
+        await run.sent((number + 0.3) / times)
+        worker = run.workers[names[number % len(names)]]
+        worker.pause()
+        await asyncio.sleep(2.5 * run.settings.kafka.session_timeout_seconds)
+        worker.resume()
+        longest = max(longest, await run.passed(STAGES))
+    return longest
+
+
+async def full_disk(run: Deployment, times: int) -> float:
+    """No checkpoint can be written for a while, and workers die meanwhile."""
+    ballast = run.folder / "state" / "ballast"
+    longest = 0.0
+    for number in range(times):
+        await run.sent((number + 0.3) / times)
+        _fill(ballast)
+        await asyncio.sleep(5.0)
+        for stage in ("roll", "detect", "alert"):
+            run.workers[stage].kill()
+            run.workers[stage].start()
+        await asyncio.sleep(8.0)
+        ballast.unlink()
+        longest = max(longest, await run.passed(STAGES))
+    return longest
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            return
+
+
+async def wrong_clock(run: Deployment, _: int) -> float:
+    """Some machines are ten minutes ahead, others behind."""
+    await run.sent(0.2)
+    for name, worker in run.workers.items():
+        worker.kill()
+        ahead = "+10m" if name in {"price", "land", "alert"} else "-10m"
+        worker.start({"LD_PRELOAD": str(FAKETIME), "FAKETIME": ahead, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+    return await run.passed(STAGES)
+
+
+async def from_the_beginning(run: Deployment, _: int) -> float:
+    """All is landed; then `price` and `land` forget where they were and read their topics from the start."""
+    await run.all_landed()
+    await run.passed(STAGES)
+    for stage in ("price", "land"):
+        await asyncio.to_thread(run.workers[stage].stop)
+        await _forget(run, stage)
+        run.workers[stage].start()
+    return await run.passed(STAGES)
+
+
+async def _forget(run: Deployment, stage: str) -> None:
+    admin = AIOKafkaAdminClient(**client_config(run.settings.kafka))
+    await admin.start()
+    try:
+        while True:
+            try:
+                await admin.delete_consumer_groups([group_name(run.settings, stage)])
+            except KafkaError:  # the member has not been seen to be gone yet
+                await asyncio.sleep(0.5)
+            else:
+                return
+    finally:
+        await admin.close()
+
+
+def _needs_faketime() -> str | None:
+    return None if FAKETIME.exists() else "libfaketime (apt install libfaketime)"
+
+
+def _needs_mount() -> str | None:
+    folder = Path("/mnt")
+    mount = shutil.which("mount")
+    if mount is None:
+        return "mount"
+    done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        return "the right to mount a small disk (root)"
+    subprocess.run(["umount", folder], check=True)  # noqa: S603, S607
+    return None
+
+
+TWO = (STAGES, STAGES)
+SHORT = (
+    Scenario("kill -9 of every stage in turn", kill(*STAGES, seconds=4.0), 10, 30),
+    Scenario("an answer lost after the insert was done", clickhouse_lies(Mode.ERROR_AFTER, 2), 20, 20),
+    Scenario("a paused worker comes back as a zombie", zombie, 1, 20, TWO),
+)
+LONG = (
+    *(Scenario(f"kill -9 of `{stage}`", kill(stage), 20, 95) for stage in STAGES),
+    Scenario("SIGTERM to every stage in turn", terminate, 10, 60),
+    Scenario("1 → 3 → 1 workers", scale, 2, 90, (STAGES,)),
+    Scenario("a worker stands still, its partitions move, it goes on (SIGSTOP, SIGCONT)", zombie, 4, 80, TWO),
+    Scenario("the broker is killed and comes back", broker, 3, 60),
+    Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 90),
+    Scenario("ClickHouse is away for a minute", clickhouse_away(60.0), 1, 70),
+    Scenario("ClickHouse inserts, then answers 500", clickhouse_lies(Mode.ERROR_AFTER, 2), 60, 60),
+    Scenario("ClickHouse inserts, then says nothing", clickhouse_lies(Mode.SILENT_AFTER, 7), 10, 60),
+    Scenario("the receiver of alerts answers 503", receiver_away, 1, 30),
+    Scenario("the disk of the checkpoints is full", full_disk, 2, 60, needs=_needs_mount, state_bytes=4_000_000),
+    Scenario("clocks ten minutes ahead and behind", wrong_clock, 1, 50, needs=_needs_faketime),
+    Scenario("`price` and `land` read everything from the beginning again", from_the_beginning, 1, 30),
+)
