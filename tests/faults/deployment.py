@@ -1,4 +1,4 @@
-"""One deployment for one fault: topics, database, workers and receiver of its own, and the stream flowing through it."""
+"""A deployment for one fault: topics, database, workers and receiver of its own, and the stream flowing through it."""
 
 from __future__ import annotations
 

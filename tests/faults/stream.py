@@ -181,8 +181,9 @@ def _broken(value: bytes) -> int:
 def price(data: Event) -> Decimal:
     """USD of one call by genai-prices alone."""
     plain, answer, cached = _unit_usd(data["provider"], data["model"])
-    read = int(data["cache_read_input_tokens"])
-    return (data["input_tokens"] - read) * plain + data["output_tokens"] * answer + read * cached
+    tokens = (int(data[f"{kind}_tokens"]) for kind in ("input", "output", "cache_read_input"))
+    given, answered, read = tokens
+    return (given - read) * plain + answered * answer + read * cached
 
 
 @cache
