@@ -123,6 +123,7 @@ class RemedyState(StrEnum):
     UNDO_FAILED = "undo_failed"
     HELD = "held"  # a limit of its policy stands against it; it may still be approved
     MEASURED = "measured"  # done, and the dollars avoided are known
+    REFUSED = "refused"  # what was asked for does not fit its state; `note` says why
 
 
 class RemedyChange(Contract):

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from streams import logs
-from streams.commands import owners, tag
+from streams.commands import alerts, owners, tag
+from streams.commands.api import api
 from streams.commands.demo import demo
 from streams.commands.doctor import doctor
 from streams.commands.init import init
@@ -40,7 +41,8 @@ def _root(
     logs.quiet()
 
 
-for command in (demo, worker, init, send, replay, price, reprice, doctor, schema):
+for command in (demo, worker, api, init, send, replay, price, reprice, doctor, schema):
     app.command()(command)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(tag.app, name="tag")
 app.add_typer(owners.app, name="owners")

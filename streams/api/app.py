@@ -87,7 +87,7 @@ class Api:
 
     async def alerts(self, request: Request) -> Response:
         self.access.caller(request)
-        rows = await _stored(self.reader.alerts, _filter(request))
+        rows = await stored(self.reader.alerts, _filter(request))
         return reply({"alerts": rows})
 
     async def alert(self, request: Request) -> Response:
@@ -97,9 +97,9 @@ class Api:
         return reply(
             {
                 "alert": found,
-                "changes": await _stored(self.reader.changes, alert_id),
-                "findings": await _stored(self.reader.findings, found["findings"]),
-                "remedies": await _stored(self.reader.remedies, alert_id),
+                "changes": await stored(self.reader.changes, alert_id),
+                "findings": await stored(self.reader.findings, found["findings"]),
+                "remedies": await stored(self.reader.remedies, alert_id),
             }
         )
 
@@ -123,14 +123,14 @@ class Api:
 
     async def remedies(self, request: Request) -> Response:
         self.access.caller(request)
-        return reply({"remedies": await _stored(self.reader.remedies, request.query_params.get("alert_id", ""))})
+        return reply({"remedies": await stored(self.reader.remedies, request.query_params.get("alert_id", ""))})
 
     async def remedy(self, request: Request) -> Response:
         """approve, undo."""
         what = ActionKind(f"{request.path_params['what']}_remedy")
         caller, asked = await self._asked(request, Asked)
         remedy_id = request.path_params["remedy_id"]
-        found = await _stored(self.reader.remedy, remedy_id)
+        found = await stored(self.reader.remedy, remedy_id)
         if found is None:
             raise ApiError(404, "not_found", "there is no remedy of this id")
         return await self._do(request, caller, found["alert_id"], what, note=asked.note, remedy_id=remedy_id)
@@ -139,7 +139,7 @@ class Api:
         return reply({"live": True})
 
     async def _alert(self, alert_id: str) -> Row:
-        found = await _stored(self.reader.alert, alert_id)
+        found = await stored(self.reader.alert, alert_id)
         if found is None:
             raise ApiError(404, "not_found", "there is no alert of this id")
         return found
@@ -171,7 +171,7 @@ class Api:
     async def _outcome(self, action_id: str) -> Row | None:
         until = time.monotonic() + self.wait_seconds
         while time.monotonic() < until:
-            if (found := await _stored(self.reader.outcome, action_id)) is not None:
+            if (found := await stored(self.reader.outcome, action_id)) is not None:
                 return found
             await asyncio.sleep(LOOK_SECONDS)
         return None
@@ -207,9 +207,13 @@ def make_app(api: Api, *more: BaseRoute) -> Starlette:
 
 
 def reply(content: Any, status: int = 200) -> Response:
+    """A response of JSON."""
+    return Response(as_json(content), status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def as_json(content: Any) -> bytes:
     """JSON: money as text, exact; times as RFC 3339."""
-    body = orjson.dumps(content, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
-    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return orjson.dumps(content, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:
@@ -226,7 +230,8 @@ def _given(handler: Callable[[Request], Awaitable[Response]], what: str) -> Call
     return handle
 
 
-async def _stored(call: Callable[..., T], *args: Any) -> T:
+async def stored(call: Callable[..., T], *args: Any) -> T:
+    """A call of the store, in a thread. Raises ApiError 503 while the store is away."""
     try:
         return await asyncio.to_thread(call, *args)
     except StoreError as error:

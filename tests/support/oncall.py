@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from schemas.oncall import ActionKind, AlertAction, AlertChange, ChangeKind
+from schemas.topics import ALERT_CHANGES, ALERTS
 from schemas.watch import Alert, Severity
 from streams.core.alert import Alerter, AlertRules
+from streams.core.alert.state import Life, act, opened
 from streams.core.land import TABLES, columns
 from tests.support.findings import at, finding
 
@@ -41,6 +43,9 @@ def kinds(changes: Iterable[AlertChange]) -> list[ChangeKind]:
     return [change.what for change in changes]
 
 
+READ, OPERATE = "reader-token-of-the-tests", "operator-token-of-the-tests"
+
+
 class Inserts(Protocol):
     def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None: ...
 
@@ -50,3 +55,20 @@ def landed(store: Inserts, topic: str, records: Sequence[BaseModel]) -> None:
     table = TABLES[topic]
     entries = [entry for record in records for entry in table.read(record.model_dump_json().encode()).entries]
     store.insert(table.name, columns(table, entries, at(60)), token=f"{topic}:{len(records)}:{records[0]!r}"[:200])
+
+
+class Stage:
+    """What the alert stage does with an action, at once: applied, and landed."""
+
+    def __init__(self, store: Inserts) -> None:
+        self.store: Any = store
+        self.taken: list[AlertAction] = []
+        first, change = opened(alert(), at(1))
+        self.life: Life = first
+        landed(store, ALERTS.name, [alert()])
+        landed(store, ALERT_CHANGES.name, [change])
+
+    async def send(self, action: AlertAction) -> None:
+        self.taken.append(action)
+        self.life, change = act(self.life, action)
+        landed(self.store, ALERT_CHANGES.name, [change])

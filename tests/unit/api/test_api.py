@@ -9,35 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.oncall import AlertAction
-from schemas.topics import ALERT_CHANGES, ALERTS
 from streams.api.access import Access
 from streams.api.app import Api, make_app
 from streams.api.reading import AlertReader
-from streams.core.alert.state import Life, act, opened
 from streams.io.clickhouse import ClickHouseStore, StoreAway
 from tests.support.findings import at
-from tests.support.oncall import alert, landed
+from tests.support.oncall import OPERATE, READ, Stage, alert
 
-READ, OPERATE = "reader-token-of-the-tests", "operator-token-of-the-tests"
 ACCESS = Access([("grafana", "read", READ), ("ann", "operator", OPERATE)])
-
-
-class Stage:
-    """What the alert stage does with an action, at once: applied, and landed."""
-
-    def __init__(self, store: ClickHouseStore) -> None:
-        self.store = store
-        self.taken: list[AlertAction] = []
-        first, change = opened(alert(), at(1))
-        self.life: Life = first
-        landed(store, ALERTS.name, [alert()])
-        landed(store, ALERT_CHANGES.name, [change])
-
-    async def send(self, action: AlertAction) -> None:
-        self.taken.append(action)
-        self.life, change = act(self.life, action)
-        landed(self.store, ALERT_CHANGES.name, [change])
 
 
 @pytest.fixture

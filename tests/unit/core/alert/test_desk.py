@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -216,7 +217,7 @@ def test_a_restart_changes_nothing() -> None:
 
     def steps(desk: Desk, restart: bool) -> list[Told]:
         told = []
-        script = [
+        script: list[Callable[[Desk], Told]] = [
             lambda d: d.detected(alert(), at(770)),
             lambda d: d.detected(alert("k2", team="search"), at(770)),
             lambda d: d.tick(at(772)),
