@@ -21,7 +21,9 @@ from rich.console import Console
 from rich.live import Live
 
 from schemas.topics import CHARGES
-from streams.app import STAGES, Worker
+from streams.api.actions import KafkaActions
+from streams.app import STAGES, Worker, utc_now
+from streams.console.app import ConsoleService
 from streams.demo.parts import Auditor, Producer, Receiver, now_second
 from streams.demo.view import Picture, render
 from streams.demo.workload import CULPRIT, Workload
@@ -80,7 +82,12 @@ class Demo:
             store = await asyncio.to_thread(clickhouse.connect, settings.clickhouse)
             try:
                 await asyncio.to_thread(store.migrate)
-                await self._serve(settings, store, receiver)
+                async with (
+                    KafkaActions(settings) as actions,
+                    _running(ConsoleService(settings, store, actions, utc_now)) as console,
+                ):
+                    self._picture.console = console.url
+                    await self._serve(settings, store, receiver)
             finally:
                 await asyncio.to_thread(store.close)
         return self._outcome
@@ -94,6 +101,7 @@ class Demo:
                 "clickhouse": settings.clickhouse.model_copy(update={"url": f"chdb://{self._folder / 'clickhouse'}"}),
                 "stages": settings.stages.model_copy(update={"state_dir": self._folder / "state"}),
                 "metrics": settings.metrics.model_copy(update={"port": 0}),
+                "console": settings.console.model_copy(update={"host": "127.0.0.1", "port": 0}),
                 "alerts": settings.alerts.model_copy(
                     update={"receivers": (target,), "log": False, "min_excess_usd": 0.05}
                 ),

@@ -19,6 +19,7 @@ class Picture:
     """What the view shows; read from ClickHouse and the service's own figures once a second."""
 
     status: str = "starting"
+    console: str = ""  # its URL
     events_per_second: float = 0.0
     lag: int = 0
     landed: int = 0
@@ -35,6 +36,8 @@ def render(picture: Picture) -> RenderableType:
         (f"{picture.events_per_second:,.0f} events/s", "bold"),
         f"   lag {picture.lag:,} records   {picture.landed:,} charges in ClickHouse",
     )
+    if picture.console:
+        head.append_text(Text.assemble("\nconsole ", (picture.console, "underline cyan")))
     parts: list[RenderableType] = [Panel(head), _teams(picture), _findings(picture)]
     parts += [_alert(delivery) for delivery in picture.deliveries[-2:]]
     return Group(*parts)
