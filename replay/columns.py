@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate, chain
-from operator import attrgetter
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -43,17 +42,16 @@ def _arrow_type(name: str, annotation: Any) -> pa.DataType:
 
 CHARGES = pa.schema([(name, _arrow_type(name, field.annotation)) for name, field in Charge.model_fields.items()])
 """The columns of `charges.parquet`: those of `schemas.records.Charge`, money as decimals of 18 places."""
-_values = attrgetter(*CHARGES.names)
 
 
 def batch(charges: Sequence[Charge]) -> pa.RecordBatch:
     """The charges, of which there is at least one, as a batch of `CHARGES`."""
-    columns = zip(*map(_values, charges), strict=True)
-    arrays = [_column(field.type, values) for field, values in zip(CHARGES, columns, strict=True)]
+    contents = [vars(charge) for charge in charges]  # a model's own attribute look-up takes twice as long
+    arrays = [_column(field.type, [content[field.name] for content in contents]) for field in CHARGES]
     return pa.RecordBatch.from_arrays(arrays, schema=CHARGES)
 
 
-def _column(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
+def _column(kind: pa.DataType, values: list[Any]) -> pa.Array:
     if pa.types.is_map(kind):
         return _maps(kind, values)
     first = values[0]

@@ -8,9 +8,8 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -21,8 +20,7 @@ class ReaderError(ValueError):
     """A file can't be replayed. The message names the file and what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One event of a history: `raw` as it stood (NDJSON), an `event` that the reader made of a row, or the `fault` that
     makes a row no event. A row of a bill may give several (its credits), a job one for each hour.
 
