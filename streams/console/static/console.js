@@ -203,7 +203,7 @@ document.addEventListener("keydown", (event) => {
   else if (keys[event.key] && !waits.g) keys[event.key]();
   else if (event.key !== "g") return;
   waits.g = event.key === "g";
-  if (waits.g) setTimeout(() => (waits.g = false), 1200);
+  if (waits.g) setTimeout(() => (waits.g = false), 1500);
   event.preventDefault();
 });
 

@@ -1,0 +1,104 @@
+"""A real Chromium, headless, and what tests ask of a page."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from tests.support.require import require
+
+T = TypeVar("T")
+LIMIT_SECONDS = 20.0
+PHONE, DESK = (360, 780), (1280, 900)
+
+
+class Browser:
+    """One window. Every wait is for a condition."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str) -> None:
+        """Load a page anew."""
+        self.driver.get(url)
+
+    def text(self, selector: str = "body") -> str:
+        """What is to be read there; nothing while the element is not there."""
+        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return found[0].text if found else ""
+
+    def click(self, selector: str) -> None:
+        """Click what is there, once it is."""
+        self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a field."""
+        field = self.driver.find_element(By.CSS_SELECTOR, selector)
+        field.clear()
+        field.send_keys(text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, wherever the focus is."""
+        webdriver.ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def run(self, script: str) -> object:
+        """What a script in the page returns."""
+        return self.driver.execute_script(script)
+
+    def shows(self, text: str, selector: str = "body") -> None:
+        """Wait until a text is to be read."""
+        self.until(lambda: text in self.text(selector), f"{text!r} in {selector}")
+
+    def until(self, condition: Callable[[], T], what: str) -> T:
+        """Wait until a condition holds; a fragment that is replaced while it is read is read again."""
+        until = time.monotonic() + LIMIT_SECONDS
+        while True:
+            try:
+                if found := condition():
+                    return found
+            except WebDriverException:
+                if time.monotonic() > until:
+                    raise
+            assert time.monotonic() < until, f"waited for {what}; the page reads: {self.text()[:2_000]}"
+            time.sleep(0.05)
+
+    def size(self, width: int, height: int) -> None:
+        """Be a window, or below 500 pixels a phone, of this size."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def complaints(self) -> list[str]:
+        """What the console of the browser says: errors of scripts, what the content policy refused."""
+        return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A window of its own: no cookies, light."""
+    found = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    require(
+        all(found) and importlib.util.find_spec("selenium"),
+        "Chromium and its driver (Debian: apt install chromium chromium-driver), to look at the console",
+    )
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(found[0])
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(found[1])))
+    try:
+        window = Browser(driver)
+        window.size(*DESK)
+        yield window
+    finally:
+        driver.quit()
