@@ -39,7 +39,11 @@ async def _run(chosen: tuple[scenarios.Scenario, ...], shape: stream.Shape, fold
     def say(text: str) -> None:
         typer.echo(text)
 
+    known: list[Outcome] = []
+
     def done(outcome: Outcome) -> None:
+        known.append(outcome)
+        write(known, ROOT, docs=False)  # what is known is kept, whatever comes
         typer.echo(f"  {'holds' if outcome.holds else 'BROKEN'}: {outcome.as_json()}")
 
     async with ground(stream.make(shape), folder) as on:

@@ -35,7 +35,7 @@ READS: dict[str, tuple[Topic, ...]] = {
     "detect": (TICKS,), "alert": (FINDINGS,),
 }  # fmt: skip
 SETTLED_SECONDS = 3.0
-LIMIT_SECONDS = 180.0
+LIMIT_SECONDS = 300.0
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ class Deployment:
         self.folder = folder
         self.proxy = Proxy(clickhouse.url)
         self.sending = Sending()
+        self.notes: list[str] = []  # what a scenario measured, for its row's details
         self.random = random.Random(folder.name)
         self._sections = sections
         self.receiver: FakeReceiver
@@ -87,7 +88,7 @@ class Deployment:
         database = f"faults_{self.folder.name.replace('-', '_')}"
         receiver = [{"name": "hook", "url": f"json://{self.receiver.address}/alerts"}]
         sections: dict[str, dict[str, Any]] = {
-            "kafka": {"session_timeout_seconds": 4.0, "rebalance_timeout_seconds": 4.0},
+            "kafka": {"session_timeout_seconds": 6.0, "rebalance_timeout_seconds": 4.0},
             "clickhouse": {"url": self.proxy.url, "database": database, "timeout_seconds": 4.0},
             # What closes windows and groups alerts is the stream alone, so that it is the same with and without faults.
             "roll": {"idle_seconds": 3600.0},
@@ -137,6 +138,16 @@ class Deployment:
                     raise TimeoutError(f"{stage} did not catch up within {LIMIT_SECONDS:.0f} s")
                 await asyncio.sleep(0.1)
         return time.monotonic() - started
+
+    async def members(self, stage: str) -> frozenset[str]:
+        """The ids of a group's members: a rebalance leaves none of them as it was, or adds one."""
+        admin = AIOKafkaAdminClient(**client_config(self.settings.kafka))
+        await admin.start()
+        try:
+            described = await admin.describe_consumer_groups([group_name(self.settings, stage)])
+        finally:
+            await admin.close()
+        return frozenset(member[0] for member in described[0].groups[0][5])
 
     async def _ends(self, topics: Sequence[Topic]) -> dict[TopicPartition, int]:
         consumer = AIOKafkaConsumer(**client_config(self.settings.kafka))

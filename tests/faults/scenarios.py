@@ -14,9 +14,12 @@ from aiokafka.errors import KafkaError
 
 from streams.io.kafka import client_config, group_name
 from tests.faults.deployment import STAGES, Deployment
+from tests.faults.memory import Memory, svg
 from tests.faults.proxy import Mode
 
 Do = Callable[[Deployment, int], Awaitable[float]]
+PICTURE = Path(__file__).parents[2] / "build" / "faults-memory.svg"
+MOST_GROWTH_MB = 40.0
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
@@ -118,6 +121,32 @@ def clickhouse_away(seconds: float) -> Do:
         await asyncio.sleep(seconds)
         run.proxy.mode = Mode.PASS
         return await run.passed(["land"])
+
+    return do
+
+
+def long_outage(seconds: float) -> Do:
+    """ClickHouse away for long: memory stays as it is, nobody leaves the group, and the lag is gone soon after."""
+
+    async def do(run: Deployment, _: int) -> float:
+        async with Memory(run.workers) as memory:
+            await run.sent(0.1)
+            await run.passed(STAGES)
+            members = await run.members("land")
+            began, run.proxy.mode = memory.now(), Mode.AWAY
+            await asyncio.sleep(seconds)
+            ended, run.proxy.mode = memory.now(), Mode.PASS
+            recovery = await run.passed(["land"])
+            if await run.members("land") != members:
+                raise AssertionError("the group did not stay as it was")
+            await asyncio.sleep(10.0)
+        growth = memory.growth(began + 30.0, ended)
+        run.notes.append(f"MB gained during the outage: {growth}")
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        PICTURE.write_text(svg(memory.points, (began, ended), "Resident memory of the workers"), encoding="utf-8")
+        if max(growth.values()) > MOST_GROWTH_MB:
+            raise AssertionError(f"memory is not flat: {growth}")
+        return recovery
 
     return do
 
@@ -248,6 +277,7 @@ LONG = (
     Scenario("the broker is killed and comes back", broker, 3, 60),
     Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 90),
     Scenario("ClickHouse is away for a minute", clickhouse_away(60.0), 1, 70),
+    Scenario("ClickHouse is away for ten minutes", long_outage(600.0), 1, 620),
     Scenario("ClickHouse inserts, then answers 500", clickhouse_lies(Mode.ERROR_AFTER, 2), 60, 60),
     Scenario("ClickHouse inserts, then says nothing", clickhouse_lies(Mode.SILENT_AFTER, 7), 10, 60),
     Scenario("the receiver of alerts answers 503", receiver_away, 1, 30),

@@ -13,7 +13,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-c", "from streams.cli import app; app()", "worker")
+# The command line's entry; it ends when our end of its standard input closes, however we end.
+ENTRY = """
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(9)), daemon=True).start()
+from streams.cli import app
+app()
+"""
+COMMAND = (sys.executable, "-c", ENTRY, "worker")
 STOP_SECONDS = 30.0
 WATCH_SECONDS = 0.1
 
@@ -39,10 +46,12 @@ class Worker:
     def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Start the process. `extra` is added to its environment this time."""
         self._wanted = True
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own command
                 [*COMMAND, *self.stages], cwd=ROOT, env={**self._environment, **(extra or {})}, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                stdin=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
         self.started_at = time.monotonic()
 
