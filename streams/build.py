@@ -18,12 +18,15 @@ from streams.core.decode import Bounds
 from streams.core.detect.parts import PAYERS
 from streams.core.detect.rules import Budget, Maintenance
 from streams.core.detect.watch import WatchRules
+from streams.core.remedy.ledger import Ledger
+from streams.core.remedy.policies import Policy
 from streams.core.roll import RollRules
 from streams.core.sums import series_key
 from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from streams.settings import Alerts, Settings
+from streams.settings_remedies import Policy as PolicySettings
 from streams.settings_routes import ALERTMANAGER, EVERY_DAY, LOG
 from streams.settings_routes import Level as LevelSettings
 from streams.settings_routes import Route as RouteSettings
@@ -160,6 +163,30 @@ def places(settings: Settings) -> Places:
         public_url=settings.api.public_url,
         secret=secret.get_secret_value() if secret is not None else "",
         link_life=timedelta(seconds=settings.api.link_seconds),
+    )
+
+
+def ledger(settings: Settings) -> Ledger:
+    """What remedies may do."""
+    return Ledger(map(_policy, settings.remedies.policies), timedelta(seconds=settings.remedies.measure_seconds))
+
+
+def _policy(policy: PolicySettings) -> Policy:
+    budget = {} if policy.budget_usd is None else {"budget_usd": str(policy.budget_usd)}
+    return Policy(
+        name=policy.name,
+        action=policy.action,
+        target=policy.target,
+        mode=policy.mode,
+        kinds=frozenset(policy.kind),
+        causes=frozenset(policy.cause),
+        severities=frozenset(policy.severity),
+        teams=frozenset(policy.team),
+        environments=frozenset(policy.environment),
+        automatic_environments=frozenset(policy.automatic_environments),
+        max_per_hour=policy.max_per_hour,
+        max_usd_per_hour=policy.max_usd_per_hour,
+        parameters={"replicas": str(policy.replicas), "receiver": policy.receiver, **budget},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams import logs
-from streams.commands import alerts, owners, tag
+from streams.commands import alerts, owners, remedies, tag
 from streams.commands.api import api
 from streams.commands.demo import demo
 from streams.commands.doctor import doctor
@@ -44,5 +44,6 @@ def _root(
 for command in (demo, worker, api, init, send, replay, price, reprice, doctor, schema):
     app.command()(command)
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(remedies.app, name="remedies")
 app.add_typer(tag.app, name="tag")
 app.add_typer(owners.app, name="owners")

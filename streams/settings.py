@@ -34,6 +34,7 @@ from schemas.watch import DIMENSIONS
 from streams.section import Seconds, Section
 from streams.settings_api import LEAST_TOKEN, Api
 from streams.settings_console import Console
+from streams.settings_remedies import Remedies
 from streams.settings_routes import Level, Quiet, Receiver, Route, levels_rise, unknown_receivers
 
 DEFAULT_FILE = Path("spendstream.toml")
@@ -306,6 +307,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     alerts: Alerts = Alerts()
     api: Api = Api()
+    remedies: Remedies = Remedies()
     console: Console = Console()
 
 
@@ -341,7 +343,7 @@ def load(file: Path | None = None, overrides: list[str] | None = None) -> Settin
 
     try:
         return FromFile(**_tree(overrides or []))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: {error}"]) from None
     except ValidationError as error:
         raise SettingsError(

@@ -7,6 +7,7 @@ In this order; and what a crash just after each step leaves:
 2. Each revision of an alert and each change is written to its topic, confirmed. Crash: it is written again, the same.
 3. State and outbox are saved: at once when there is something to say, else every `checkpoint_seconds`. Crash: the next
    owner delivers what is in the outbox.
+   Only then are the orders of remedies carried out: what is to be done, and what the target was, is in the checkpoint.
 4. The outbox delivers, each channel by itself, until accepted. Crash: what was accepted since the last save is said
    once more; nothing is left unsaid.
 5. An accepted delivery leaves the outbox, which is saved at once: in that short moment a crash says a thing twice.
@@ -15,8 +16,8 @@ In this order; and what a crash just after each step leaves:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -26,13 +27,16 @@ from mode import Service
 from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.base import Contract
-from schemas.oncall import AlertAction, AlertState, ChangeKind
-from schemas.topics import ALERT_CHANGES, ALERTS, TICKS, Topic
+from schemas.oncall import OPEN_STATES, AlertAction, AlertState, ChangeKind, RemedyChange
+from schemas.topics import ALERT_CHANGES, ALERTS, REMEDIES, TICKS, Topic
 from schemas.watch import Alert, Finding, Mark, Says
 from streams import build
 from streams.core.alert import Alerter
 from streams.core.alert.desk import Desk, Told
-from streams.core.alert.notices import Notice, Why
+from streams.core.alert.notices import BEGINS, Notice, Why
+from streams.core.remedy.ledger import Ledger
+from streams.io.actions.base import Actuator
+from streams.io.actions.make import make_actuators
 from streams.io.channels import make_channels
 from streams.io.checkpoints import State
 from streams.io.kafka import topic_name
@@ -40,6 +44,7 @@ from streams.io.notify import Channel
 from streams.io.outbox import Outbox
 from streams.stages.consuming import ConsumingService
 from streams.stages.feedback import feedback_on, feedback_sends
+from streams.stages.remedying import Remedying
 from streams.stages.sending import Send
 
 RECORD: TypeAdapter[Finding | Mark | AlertAction] = TypeAdapter(
@@ -56,6 +61,8 @@ class Answering:
     alerter: Alerter
     desk: Desk
     outbox: Outbox
+    ledger: Ledger
+    remedying: Remedying
     waits: tuple[datetime, datetime] | None = None
 
 
@@ -67,12 +74,20 @@ class AlertService(ConsumingService[Answering]):
     stage: ClassVar[str] = "alert"
     abstract: ClassVar[bool] = False
 
-    def __init__(self, *args: Any, channels: Sequence[Channel] | None = None, ticks: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        ticks: int,
+        channels: Sequence[Channel] | None = None,
+        actuators: Mapping[str, Actuator] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         alerts = self.settings.alerts
         if channels is None:
             channels = make_channels(alerts, build.places(self.settings), self.clock)
         self._channels = list(channels)
+        self._actuators = make_actuators(self.settings, self.clock) if actuators is None else actuators
         self._rules = build.alert_rules(self.settings)
         self._routing = build.routing(self.settings)
         self._hold = timedelta(seconds=alerts.hold_seconds)
@@ -81,15 +96,24 @@ class AlertService(ConsumingService[Answering]):
 
     def open(self, tp: TopicPartition, checkpoint: State | None) -> Answering:  # noqa: ARG002
         outbox = Outbox(self._channels, self.metrics, accepted=self._accepted.set)
-        state = Answering(Alerter(self._rules), Desk(self._routing), outbox)
+        remedies = self.settings.remedies
+        remedying = Remedying(
+            self._actuators,
+            attempts=remedies.attempts,
+            retry_seconds=remedies.retry_seconds,
+            finished=self._accepted.set,
+        )
+        state = Answering(Alerter(self._rules), Desk(self._routing), outbox, build.ledger(self.settings), remedying)
         if checkpoint is not None:
             state.alerter.restore(checkpoint["alerter"])
             if "desk" in checkpoint:
                 state.desk.restore(checkpoint["desk"])
                 outbox.restore(checkpoint["outbox"])
+                state.ledger.restore(checkpoint["ledger"])
             else:
                 self._upgrade(state, checkpoint["outbox"])
         outbox.start()
+        remedying.take(state.ledger.orders())  # what was restored is in a checkpoint
         return state
 
     def process(self, state: Answering, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
@@ -109,6 +133,8 @@ class AlertService(ConsumingService[Answering]):
                 state.alerter.finding(said)
             elif isinstance(said, Mark):
                 sends += self._alerts(state, state.alerter.mark(said))
+            elif said.remedy_id:
+                sends += self._remedies(state, state.ledger.act(said, is_open=self._is_open(state, said.alert_id)))
             else:
                 sends += self._told(state, state.desk.act(said, self.clock()))
         return sends
@@ -116,6 +142,9 @@ class AlertService(ConsumingService[Answering]):
     def idle(self, state: Answering, now: datetime) -> Sequence[Send]:
         """What time brings; and a partition of `spend.ticks` that is slow holds alerts up for so long and no longer."""
         sends = self._told(state, state.desk.tick(now))
+        for result in state.remedying.results():
+            sends += self._remedies(state, state.ledger.result(result, now))
+        sends += self._remedies(state, state.ledger.tick(now))
         until = state.alerter.waiting_until
         if until is None:
             state.waits = None
@@ -131,18 +160,23 @@ class AlertService(ConsumingService[Answering]):
             "alerter": state.alerter.snapshot(),
             "desk": state.desk.snapshot(),
             "outbox": state.outbox.snapshot(),
+            "ledger": state.ledger.snapshot(),
         }
 
     def saved(self, state: Answering) -> None:
         state.outbox.go()  # also when it could not be saved: to page twice is better than not at all
+        state.remedying.take(state.ledger.orders())
 
     async def leave(self, state: Answering) -> None:
+        await state.remedying.stop()
         await state.outbox.stop()
 
     async def on_stop(self) -> None:
         await super().on_stop()
         for channel in self._channels:
             await channel.close()
+        for actuator in set(self._actuators.values()):
+            await actuator.close()
 
     @Service.task
     async def _save_what_was_accepted(self) -> None:
@@ -159,13 +193,17 @@ class AlertService(ConsumingService[Answering]):
         for alert in alerts:
             sends.append(self._record(ALERTS, alert.alert_id, alert))
             state.outbox.refresh(alert)
+            state.ledger.heard(alert)
+            if alert.status == "firing":
+                sends += self._remedies(state, state.ledger.propose(alert, self.clock()))
             sends += self._told(state, state.desk.detected(alert, self.clock()))
         return sends
 
     def _told(self, state: Answering, told: Told) -> list[Send]:
         """Put up what is to be said, and give what is to be written."""
         for notice in told.notices:
-            state.outbox.offer(notice)
+            offers = state.ledger.offers(notice.alert.alert_id) if notice.why in BEGINS else ()
+            state.outbox.offer(replace(notice, offers=offers))
         if told.notices:
             self.checkpoint_soon()
         sends = [self._record(ALERT_CHANGES, change.alert_id, change) for change in told.changes]
@@ -174,6 +212,15 @@ class AlertService(ConsumingService[Answering]):
             feedback = feedback_on(alert, says, by=change.who, at=change.at)
             sends += feedback_sends(feedback, topic=topic_name(self.settings, TICKS), partitions=self._ticks)
         return sends
+
+    def _remedies(self, state: Answering, changes: Sequence[RemedyChange]) -> list[Send]:
+        if changes and state.ledger.orders():
+            self.checkpoint_soon()  # nothing is done before it is written down
+        return [self._record(REMEDIES, change.remedy_id, change) for change in changes]
+
+    def _is_open(self, state: Answering, alert_id: str) -> bool:
+        case = state.desk.case(alert_id)
+        return case is not None and case.life.state in OPEN_STATES
 
     def _record(self, topic: Topic, key: str, value: Contract) -> Send:
         return Send(topic_name(self.settings, topic), key.encode(), value.model_dump_json().encode())

@@ -43,11 +43,13 @@ class Places:
         """What to do about its kind, at length."""
         return f"{self.runbook_url.rstrip('/')}/{alert.kind.value}.md" if self.runbook_url else ""
 
-    def click(self, alert: Alert, what: ActionKind, to: str, now: datetime, minutes: int = 0) -> str:
+    def click(
+        self, alert: Alert, what: ActionKind, to: str, now: datetime, *, minutes: int = 0, remedy_id: str = ""
+    ) -> str:
         """A signed link that does one thing."""
         if not (self.secret and self.public_url):
             return ""
-        link = Link(alert.alert_id, what, to, now + self.link_life, minutes)
+        link = Link(alert.alert_id, what, to, now + self.link_life, minutes, remedy_id)
         return f"{self.public_url.rstrip('/')}/links/{links.sign(self.secret, link)}"
 
 
@@ -120,9 +122,12 @@ def _end(notice: Notice) -> str:
 def _where(notice: Notice, to: str, places: Places) -> Iterator[str]:
     alert, click = notice.alert, places.click
     if notice.why is not Why.RESOLVED:
+        for remedy_id, words in notice.offers:
+            url = click(alert, ActionKind.APPROVE_REMEDY, to, notice.at, remedy_id=remedy_id)
+            yield f"Approve to {words}: {url or remedy_id}"
         found: tuple[tuple[str, Callable[[], str]], ...] = (
             ("Acknowledge", lambda: click(alert, ActionKind.ACK, to, notice.at)),
-            ("Snooze 1 h", lambda: click(alert, ActionKind.SNOOZE, to, notice.at, SNOOZE_MINUTES)),
+            ("Snooze 1 h", lambda: click(alert, ActionKind.SNOOZE, to, notice.at, minutes=SNOOZE_MINUTES)),
             ("Runbook", lambda: places.runbook(alert)),
         )
         yield from (f"{name}: {url}" for name, make in found if (url := make()))

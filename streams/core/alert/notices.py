@@ -41,6 +41,7 @@ class Notice:
     by: str = ""
     until: datetime | None = None
     level: int = 0
+    offers: tuple[tuple[str, str], ...] = ()  # remedies that wait for approval: id, and what it would do
 
     @property
     def alert(self) -> Alert:
@@ -66,6 +67,7 @@ class Notice:
             "by": self.by,
             "until": self.until and self.until.isoformat(),
             "level": self.level,
+            "offers": [list(offer) for offer in self.offers],
         }
 
     @classmethod
@@ -81,4 +83,5 @@ class Notice:
             by=saved["by"],
             until=datetime.fromisoformat(saved["until"]) if saved["until"] else None,
             level=saved["level"],
+            offers=tuple((name, words) for name, words in saved["offers"]),
         )

@@ -1,0 +1,1 @@
+"""Remedies that this service may run itself: proposed by policies, kept in a ledger, measured afterwards."""
