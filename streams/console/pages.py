@@ -28,6 +28,7 @@ from streams.console.views import View, Views
 from streams.io.clickhouse import StoreError
 
 MOST_FORM_BYTES = 16_384
+MOST_MINUTES = 1_000_000  # more than may be asked for; the contract says how long a snooze may be
 LOOK_SECONDS = 0.15
 
 log = structlog.get_logger(__name__)
@@ -145,10 +146,11 @@ class Pages:
 
     def _action(self, alert_id: str, session: Session, form: Mapping[str, str]) -> AlertAction:
         what = ActionKind(form.get("what", ""))
-        minutes = float(form["minutes"]) if what is ActionKind.SNOOZE else None
+        minutes = int(form.get("minutes", "")) if what is ActionKind.SNOOZE else None
         return make_action(
             alert_id, what, who=session.caller.name, via="console", at=self.clock(), note=form.get("note", "").strip(),
-            snooze=timedelta(minutes=minutes) if minutes is not None else None, remedy_id=form.get("remedy_id", ""),
+            snooze=timedelta(minutes=max(-1, min(minutes, MOST_MINUTES))) if minutes is not None else None,
+            remedy_id=form.get("remedy_id", ""),
             action_id=_own_id(session, alert_id, form),
         )  # fmt: skip
 
