@@ -35,7 +35,7 @@ def bill(path: Path, hours: int = 24 * 10, currencies: tuple[str, ...] = ("USD",
         for currency in currencies:
             lines += [line(hour, "search", round(usual, 4), currency), line(hour, "store", 0.5, currency)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines) or "[]\n", encoding="utf-8")
     return path
 
 
