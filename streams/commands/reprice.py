@@ -46,7 +46,7 @@ def reprice(
     again at any time, also after it was cut off: what is right already is left alone.
     """
     settings = settings_of(config, overrides)
-    period = _moment("--from", start), _moment("--to", end)
+    period = moment("--from", start), moment("--to", end)
     if period[0] >= period[1]:
         raise UserError("--to: must be after --from")
     begun = datetime.now(UTC)
@@ -90,13 +90,14 @@ def _note(store: ClickHouseStore, about: Mapping[str, Any], finished: datetime |
     store.insert("reprices", {column: [value] for column, value in row.items()}, token)
 
 
-def _moment(option: str, text: str) -> datetime:
+def moment(option: str, text: str) -> datetime:
+    """What the user gave as a day or a time, to the second, in UTC. Raises UserError naming the option."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"{option}: {text} is not a day (2026-10-01) or a time (2026-10-01T12:00:00Z)") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.replace(microsecond=0)
+    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return found.replace(microsecond=0)
 
 
 def _as_json(about: Mapping[str, Any], resumed: int, done: Repriced, dry_run: bool) -> dict[str, Any]:
