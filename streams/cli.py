@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from streams import logs
-from streams.commands import alerts, owners, remedies, tag
+from streams.commands import alerts, dead_letters, owners, remedies, tag
 from streams.commands.api import api
+from streams.commands.backtest import backtest
+from streams.commands.console import console
 from streams.commands.demo import demo
+from streams.commands.diff import diff
 from streams.commands.doctor import doctor
+from streams.commands.export import export
 from streams.commands.init import init
 from streams.commands.price import price
 from streams.commands.replay import replay
+from streams.commands.report import report
 from streams.commands.reprice import reprice
 from streams.commands.schema import schema
 from streams.commands.send import send
@@ -41,9 +46,14 @@ def _root(
     logs.quiet()
 
 
-for command in (demo, worker, api, init, send, replay, price, reprice, doctor, schema):
+COMMANDS = (
+    demo, console, worker, api, init, send, replay, report, diff, backtest, export, price, reprice, doctor,
+    schema,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(remedies.app, name="remedies")
 app.add_typer(tag.app, name="tag")
 app.add_typer(owners.app, name="owners")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(remedies.app, name="remedies")
+app.add_typer(dead_letters.app, name="dead-letters")
