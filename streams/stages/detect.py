@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import structlog
@@ -11,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind, Mark
-from streams.core.detect.merge import Merger
+from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.feedback import apply, feedback_from_json
 from streams.core.roll import DAY, HOUR
@@ -21,17 +22,31 @@ from streams.stages.consuming import ConsumingService
 from streams.stages.roll import Layout
 from streams.stages.sending import Send
 
+REPORT_EVERY = timedelta(seconds=5)  # counting looks at every series, and there may be 100,000
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class DetectState:
-    """One partition of `spend.ticks`. `marked`: how far each pace was said to have come."""
+    """One partition of `spend.ticks`. `marked`: how far each pace was said to have come.
+
+    `warmed`: paces learnt from a history (by `spendstream warm`) that have not had a live window yet.
+    """
 
     partition: int
     merger: Merger
     watch: Watch
+    warmed: set[tuple[Meter, int]]
     marked: dict[tuple[Meter, int], int]
+
+    def window(self, complete: Complete) -> list[Finding]:
+        """Detection of one window."""
+        pace = (complete.meter, complete.seconds)
+        if pace in self.warmed:
+            self.warmed.discard(pace)
+            self.watch.resume(*pace, complete.start)
+        return self.watch.window(complete)
 
 
 class DetectService(ConsumingService[DetectState]):
@@ -45,16 +60,18 @@ class DetectService(ConsumingService[DetectState]):
         self._rules = rules
         self._layout = layout
         self._findings = findings_topic
+        self._reported_at: datetime | None = None
 
     def open(self, tp: TopicPartition, checkpoint: State | None) -> DetectState:
-        merger, watch = Merger(self.settings.roll.max_cells), Watch(self._rules)
+        merger, watch, warmed = Merger(self.settings.roll.max_cells), Watch(self._rules), set()
         if checkpoint is not None:
             merger.restore(checkpoint["merger"])
             watch.restore(checkpoint["watch"])
+            warmed = {(meter, seconds) for meter, seconds in checkpoint.get("warmed", ())}
         for origin, meter in self._layout.all_origins():
             for seconds in self._widths(meter):
                 merger.expect(meter, seconds, origin)
-        return DetectState(tp.partition, merger, watch, {})
+        return DetectState(tp.partition, merger, watch, warmed, {})
 
     def process(self, state: DetectState, records: Sequence[ConsumerRecord]) -> list[Send]:
         findings: list[Finding] = []
@@ -75,15 +92,24 @@ class DetectService(ConsumingService[DetectState]):
                 continue
             if isinstance(said, Watermark):
                 for complete in state.merger.watermark(said):
-                    findings += state.watch.window(complete)
+                    findings += state.window(complete)
                 continue
             for tick in said:
                 state.merger.tick(tick)
-        self._report()
         return self._sends(state, findings)
 
+    def idle(self, state: DetectState, now: datetime) -> Sequence[Send]:  # noqa: ARG002  it speaks for all partitions
+        if self._reported_at is None or now - self._reported_at >= REPORT_EVERY:
+            self._reported_at = now
+            self._report()
+        return ()
+
     def snapshot(self, state: DetectState) -> State:
-        return {"merger": state.merger.snapshot(), "watch": state.watch.snapshot()}
+        return {
+            "merger": state.merger.snapshot(),
+            "watch": state.watch.snapshot(),
+            "warmed": sorted(map(list, state.warmed)),
+        }
 
     def _widths(self, meter: Meter) -> tuple[int, ...]:
         roll = self.settings.roll
@@ -112,8 +138,13 @@ class DetectService(ConsumingService[DetectState]):
 
     def _report(self) -> None:
         counts = {kind.value: 0 for kind in FindingKind}
+        series = {"live": 0, "warming": 0}
         for state in self.states():
             for kind, count in state.watch.open_findings().items():
                 counts[kind] += count
+            for known, count in state.watch.series().items():
+                series[known] += count
         for kind, count in counts.items():
             self.metrics.open_findings.labels(kind).set(count)
+        for known, count in series.items():
+            self.metrics.series.labels(known).set(count)

@@ -69,6 +69,11 @@ class BudgetWatch:
             out.append(self._finding(window, month, window.end))
         return out
 
+    def settle(self) -> None:
+        """Forget the finding, which nobody was told of; what has been used, and which thresholds are behind, stays."""
+        if self._month is not None:
+            self._month.finding_at, self._month.revision = 0, -1
+
     @property
     def is_open(self) -> bool:
         return self._month is not None and self._month.finding_at > 0

@@ -10,6 +10,7 @@ from schemas.records import Meter
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.merge import Complete
+from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.series import ACTIVE, Series
 from streams.core.roll import FLOOD
@@ -66,6 +67,21 @@ class Watch:
             found = lane.series.get(series) if of == meter else None
             if found is not None:
                 found.feedback(kind, expected=says == "expected")
+
+    def settle(self) -> None:
+        """A history is over that nobody was told of: what it taught stays, what it found does not."""
+        for lane in self._lanes.values():
+            for series in lane.series.values():
+                settle(series)
+            lane.awake.clear()
+        for budget in self._budgets:
+            budget.settle()
+
+    def resume(self, meter: Meter, seconds: int, start: int) -> None:
+        """After `settle`: the first window of this pace that is live starts now (epoch seconds)."""
+        lane = self._lanes.get((meter, seconds))
+        for series in lane.series.values() if lane is not None else ():
+            bridge(series, start)
 
     def open_findings(self) -> dict[str, int]:
         """How many are open, by kind."""
