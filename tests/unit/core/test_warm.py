@@ -39,7 +39,8 @@ def charge(at: datetime, requests: int, principal: str, number: int) -> Charge:
     usd = Decimal(requests) / 100
     return Charge.model_construct(
         source="/gateway", id=f"{principal}-{number}", type="spendstream.token_call.v1", time=at, received_at=at,
-        period_start=at, period_end=at, provider="openai", model="gpt-5", service="", account="", region="", team="search", project="",
+        period_start=at, period_end=at, provider="openai", model="gpt-5", service="", account="", region="",
+        team="search", project="",
         environment="", feature="", principal=principal, cluster="", accelerator="", capacity_type="",
         requests=requests, input_tokens=1000 * requests, output_tokens=100 * requests, cache_read_input_tokens=0,
         gpu_minutes=None, utilization=None, price_status=PriceStatus.PRICED, effective_cost_usd=usd, list_cost=usd,
