@@ -27,17 +27,24 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, _row(sums, "**all**")])
 
 
-def write(outcomes: Sequence[Outcome], root: Path, *, docs: bool) -> None:
-    """The JSON, and the table where `docs`."""
-    (root / "build").mkdir(exist_ok=True)
-    body = json.dumps([outcome.as_json() for outcome in outcomes], indent=1)
-    (root / "build" / "faults.json").write_text(body + "\n", encoding="utf-8")
-    if docs:
-        page = root / "docs" / "faults.md"
-        text = page.read_text(encoding="utf-8")
-        head, _, rest = text.partition(BEGIN)
-        tail = rest.partition(END)[2]
-        page.write_text(f"{head}{BEGIN}\n\n{table(outcomes)}\n\n{END}{tail}", encoding="utf-8")
+def merged(outcomes: Sequence[Outcome], names: Sequence[str], file: Path) -> list[Outcome]:
+    """`outcomes` over those of `file` from earlier runs, in the order of `names`."""
+    known = [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+    rows = {outcome.fault: outcome for outcome in [*known, *outcomes]}
+    return [rows[name] for name in names if name in rows]
+
+
+def write_json(outcomes: Sequence[Outcome], file: Path) -> None:
+    """For machines."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=1) + "\n", encoding="utf-8")
+
+
+def write_page(outcomes: Sequence[Outcome], page: Path) -> None:
+    """For people: the table between its markers."""
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    page.write_text(f"{head}{BEGIN}\n\n{table(outcomes)}\n\n{END}{tail}", encoding="utf-8")
 
 
 def _row(outcome: Outcome, name: str) -> str:

@@ -88,6 +88,21 @@ def test_a_redelivered_record_adds_nothing() -> None:
     assert total(roller.flush()) == [(0, Decimal(1))]
 
 
+def test_a_redelivered_record_adds_nothing_although_its_events_are_forgotten() -> None:
+    """An item of a day stands in an open window for longer than identities are remembered: its offset is known."""
+    roller = Roller(RULES)
+    day = {"type": LINE_ITEM, "period_start": START, "period_end": START + timedelta(days=1)}
+    first = record(0, charge(1, **day), topic="usage.line-items")
+    roller.add(first)
+    for hour in range(1, 6):
+        period = {"type": LINE_ITEM, "period_start": START + timedelta(hours=hour),
+                  "period_end": START + timedelta(hours=hour + 1)}  # fmt: skip
+        roller.add(record(hour, charge(3600 * hour, **period), topic="usage.line-items"))
+    roller.add(first)
+    days = [one for one in ticks(roller.flush()) if one.window.seconds == 86_400 and one.window.series == ()]
+    assert [one.window.sums.usd for one in days] == [Decimal(1)]
+
+
 def test_a_record_that_was_overtaken_is_still_taken_once() -> None:
     roller = Roller(RULES)
     for offset in (5, 9, 7, 7, 9, 8):
