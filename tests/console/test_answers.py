@@ -19,10 +19,12 @@ from tests.support.oncall import action, alert, landed
 
 NOW = datetime(2026, 11, 12, 12, 0, 33, tzinfo=UTC)
 DAY = timedelta(days=1)
+Spent = tuple[timedelta, str, dict[str, Any]]
+"""How long ago, how many USD, and what else matters."""
 
 
-def spend(store: ClickHouseStore, *charges: tuple[timedelta, str, dict[str, Any]]) -> None:
-    """Charges by how long ago they were, their cost in USD, and what else matters."""
+def spend(store: ClickHouseStore, *charges: Spent) -> None:
+    """Put charges where `land` would."""
     rows = []
     for number, (ago, usd, more) in enumerate(charges):
         time = NOW - ago
@@ -66,8 +68,8 @@ def test_now_is_what_was_spent_since_the_beginning_of_the_minute_before(store: C
 
 
 def test_usual_is_the_median_of_the_same_time_of_the_days_before(store: ClickHouseStore) -> None:
-    days = [(DAY * day, str(usd), {}) for day, usd in ((1, 2), (2, 4), (3, 6), (4, 8), (5, 100))]
-    other_hours = [(DAY * day + timedelta(hours=4), "900", {}) for day in (1, 2, 3)]
+    days: list[Spent] = [(DAY * day, str(usd), {}) for day, usd in ((1, 2), (2, 4), (3, 6), (4, 8), (5, 100))]
+    other_hours: list[Spent] = [(DAY * day + timedelta(hours=4), "900", {}) for day in (1, 2, 3)]
     spend(store, *days, *other_hours, (timedelta(seconds=40), "1", {}))
     usual = read_usual(store, NOW)
     assert usual.by_days
