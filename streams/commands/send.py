@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -61,7 +61,7 @@ def send(
     try:
         source = records(file, batch, forced)
         first = list(islice(source, 1))  # a file that can't be read is said before a broker is looked for
-        asyncio.run(_send(settings, chain(first, source), sent, console))
+        asyncio.run(sending(settings, chain(first, source), sent, console))
     except ReaderError as error:
         raise UserError(str(error)) from None
     except KafkaError as error:
@@ -89,13 +89,17 @@ class Record:
 
 
 def records(file: Path, batch: int, forced: Topic | None) -> Iterator[Record]:
-    """The file's events as records. An array holds neighbours of one topic, in the file's order.
+    """The file's events as records."""
+    yield from batched((record_of(item, forced, file.name) for item in read(file)), batch)
+
+
+def batched(single: Iterable[Record], batch: int) -> Iterator[Record]:
+    """Records of one event joined, up to `batch` of them. An array holds neighbours of one topic, in the file's order.
 
     The order is kept on purpose: an array by key would span more event time than windows wait for.
     """
     waiting: dict[str, list[Record]] = {}
-    for item in read(file):
-        record = _record(item, forced, file.name)
+    for record in single:
         if batch == 1 or not record.joinable:
             yield record
             continue
@@ -115,7 +119,8 @@ def _joined(group: list[Record]) -> Record:
     return Record(group[0].topic, None, value, len(group), group[0].row)
 
 
-def _record(item: Item, forced: Topic | None, file: str) -> Record:
+def record_of(item: Item, forced: Topic | None, file: str) -> Record:
+    """An item of a reader as a record. `file` names it in a dead letter."""
     event: Any = item.event
     if item.fault is not None:
         return _refused(item, item.fault, file)
@@ -159,7 +164,8 @@ def _named(topic: str | None) -> Topic | None:
     return found
 
 
-async def _send(settings: Settings, source: Iterator[Record], sent: Sent, console: Console) -> None:
+async def sending(settings: Settings, source: Iterator[Record], sent: Sent, console: Console) -> None:
+    """Put records on Kafka in their order; `sent` says what was acknowledged, also when this is cut off."""
     producer = make_producer(settings, client_id="spendstream-send")
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
     try:

@@ -35,6 +35,10 @@ WHERE sign = 1
     AND (time, source, id, revision + 1) NOT IN (SELECT time, source, id, revision FROM piece WHERE sign = -1)
 ORDER BY time, source, id, part
 """.replace("{columns}", ", ".join((*FIELDS, *LINEAGE)))
+STANDING_BILL = STANDING.replace(
+    "AND cityHash64(source, id) % {buckets:UInt32} = {bucket:UInt32}",
+    "AND source = {source:String} AND account IN {accounts:Array(String)}",
+)
 STAGED = "SELECT value FROM reprice_staged WHERE batch = {batch:UInt64} ORDER BY number"
 
 
@@ -75,6 +79,24 @@ def standing(store: Queries, piece: Piece) -> Iterator[Standing]:
     found = store.query(
         STANDING, {"start": piece.start, "end": piece.end, "bucket": piece.bucket, "buckets": piece.buckets}
     )
+    for _, rows in groupby(found, key=lambda row: (row["time"], row["source"], row["id"])):
+        yield _standing(list(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What landed of a bill: of one source (a format of bills), these accounts, within [start, end) epoch seconds."""
+
+    source: str
+    accounts: Sequence[str]
+    start: int
+    end: int
+
+
+def bill_standing(store: Queries, bill: Bill) -> Iterator[Standing]:
+    """The events of a bill as they are charged now, corrections among them."""
+    parameters = {"start": bill.start, "end": bill.end, "source": bill.source, "accounts": list(bill.accounts)}
+    found = store.query(STANDING_BILL, parameters)
     for _, rows in groupby(found, key=lambda row: (row["time"], row["source"], row["id"])):
         yield _standing(list(rows))
 
