@@ -110,6 +110,8 @@ class Charge(Contract):
 class ChargeRecord(Contract):
     """The value on `spend.charges`: what came of one source record. Its position lets a redelivery be recognised.
 
+    On Kafka its charges stand by column (`streams.core.packed`); one object for each of them, as here, is read too.
+
     A record with `caught_up_at` has no charges and no offset (-1): it says that at this time the source partition was
     read to its end, so that silence can be told from a backlog.
     """

@@ -11,20 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from operator import itemgetter
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from schemas.base import SCALE, SMALLEST
 from schemas.oncall import AlertAction, AlertChange, RemedyChange
-from schemas.records import Charge, ChargeRecord, DeadLetter
+from schemas.records import Charge, DeadLetter
 from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert, Decomposition, Finding, Mark
+from streams.core.packed import DECIMALS, PRICES, Unreadable, unpack
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
 
-MONEY_SCALE = 18  # of Decimal(38, 18): money and quantities; some bills carry 18 decimals
-DIGITS = 38
+DIGITS = 38  # of Decimal(38, 18): money and quantities; some bills carry 18 decimals
 EXACT = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 
 LINEAGE = ("source_topic", "source_partition", "source_offset")
@@ -33,11 +35,7 @@ PLAIN_FINDING = tuple(name for name in Finding.model_fields if name not in {"typ
 PLAIN_ALERT = tuple(name for name in Alert.model_fields if name not in {"drivers", "decomposition"})
 
 
-class Unreadable(Exception):  # noqa: N818  an outcome, not an error of ours
-    """A record is not what its topic's contract says. The text names field and problem, never the content."""
-
-
-class Unstorable(Exception):  # noqa: N818  likewise
+class Unstorable(Exception):  # noqa: N818  an outcome, not an error of ours
     """A value does not fit its column. The text says why."""
 
 
@@ -80,23 +78,24 @@ def columns(table: Table, entries: Iterable[Entry], landed_at: datetime) -> dict
     return dict(zip((*table.columns, "landed_at"), [*zip(*rows, strict=True), *landed], strict=True))
 
 
-def exact(value: Decimal, scale: int = MONEY_SCALE) -> Decimal:
+def exact(value: Decimal) -> Decimal:
     """The value as its column keeps it, rounded half to even. Raises Unstorable when it is too large."""
     try:
-        return value.quantize(Decimal(1).scaleb(-scale), context=EXACT)
+        return value.quantize(SMALLEST, context=EXACT)
     except InvalidOperation:
-        raise Unstorable(f"has more than {DIGITS - scale} digits before the point") from None
+        raise Unstorable(f"has more than {DIGITS - SCALE} digits before the point") from None
 
 
 def read_charges(value: bytes) -> Content:
-    """A record of `spend.charges`. The one place that knows how a ChargeRecord is written on Kafka."""
-    record = _parse(_CHARGES, value)
+    """A record of `spend.charges`."""
+    record = unpack(value)
     lineage = (record.topic, record.partition, record.offset)
     entries: list[Entry] = []
     problems: list[str] = []
+    known: dict[int, Any] = {}
     for event in _events(record.charges):
         try:
-            rows = tuple(charge_row(charge) + lineage for charge in event)
+            rows = tuple([charge_row(charge, known) + lineage for charge in event])
         except Unstorable as problem:
             problems.append(str(problem))
         else:
@@ -105,9 +104,22 @@ def read_charges(value: bytes) -> Content:
     return Content(tuple(entries), tuple(problems), received_at)
 
 
-def charge_row(charge: Charge) -> Row:
-    """The charge's values in the order of its fields, as columns keep them. Raises Unstorable naming the field."""
-    return _values(charge, Charge.model_fields)
+def charge_row(charge: Charge, known: dict[int, Any] | None = None) -> Row:
+    """The charge's values in the order of its fields, as columns keep them. Raises Unstorable naming the field.
+
+    `known` is what was made of a value before, by the value's id: the costs of a charge are often one object, and so
+    are the unit prices of many. It must not outlive the charges.
+    """
+    row = list(_CHARGE_VALUES(charge.__dict__))
+    made = {} if known is None else known
+    for place, name in _MONEY_PLACES:
+        value = row[place]
+        if value is None:
+            continue
+        if id(value) not in made:
+            made[id(value)] = _kept(name, value)
+        row[place] = made[id(value)]
+    return tuple(row)
 
 
 def read_finding(value: bytes) -> Content:
@@ -176,36 +188,32 @@ def _one(key: bytes, row: Callable[[], Row]) -> Content:
 
 def _values(model: Any, names: Iterable[str]) -> Row:
     """The model's values by field, as columns keep them. Raises Unstorable naming the field."""
-    row = []
-    for name in names:
-        value = getattr(model, name)
-        if isinstance(value, Decimal):
-            value = _named(name, value, MONEY_SCALE)
-        elif name in {"unit_prices", "counts"}:
-            value = {unit: _named(name, price, MONEY_SCALE) for unit, price in value.items()}
-        row.append(value)
-    return tuple(row)
+    return tuple([_kept(name, getattr(model, name)) for name in names])
 
 
-def _named(name: str, value: Decimal, scale: int) -> Decimal:
+def _kept(name: str, value: Any) -> Any:
+    """The value as its column keeps it. Raises Unstorable naming the field."""
     try:
-        return exact(value, scale)
+        if isinstance(value, Decimal):
+            return exact(value)
+        if name in PRICES:
+            return {unit: exact(price) for unit, price in value.items()}
     except Unstorable as problem:
         raise Unstorable(f"{name}: {problem}") from None
+    return value
 
 
 def _watch(state: Finding | Alert, names: tuple[str, ...]) -> Row:
     """A finding's or alert's row: plain fields, drivers as tuples, the four parts of the excess as columns."""
-    drivers = [
-        (driver.series, _named("drivers", driver.excess_usd, MONEY_SCALE), driver.share) for driver in state.drivers
-    ]
+    drivers = [(driver.series, _kept("drivers", driver.excess_usd), driver.share) for driver in state.drivers]
     parts: Row = (None,) * len(DECOMPOSITION)
     if state.decomposition is not None:
         parts = _values(state.decomposition, Decomposition.model_fields)
     return (*_values(state, names), drivers, *parts)
 
 
-_CHARGES = TypeAdapter(ChargeRecord)
+_CHARGE_VALUES = itemgetter(*Charge.model_fields)
+_MONEY_PLACES = tuple((place, name) for place, name in enumerate(Charge.model_fields) if name in DECIMALS | PRICES)
 _FINDINGS: TypeAdapter[Finding | Mark | AlertAction] = TypeAdapter(
     Annotated[Finding | Mark | AlertAction, Field(discriminator="type")]
 )

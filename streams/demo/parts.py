@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from schemas.records import ChargeRecord
 from schemas.topics import TOPIC_BY_EVENT_TYPE, Topic
+from streams.core.packed import unpack
 from streams.demo.workload import Event, Workload, encode
 from streams.io.http import Loopback
 
@@ -132,7 +133,7 @@ class Auditor(Service):
             while not self.should_stop:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        self._add(ChargeRecord.model_validate_json(record.value))
+                        self._add(unpack(record.value))
         finally:
             await consumer.stop()
 

@@ -32,6 +32,7 @@ from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
 from streams.core.charge import Charged, Charger, refused
 from streams.core.decode import EPOCH, RawRecord
+from streams.core.packed import pack
 from streams.core.tag.owner import UNALLOCATED
 from streams.metrics import Metrics
 from streams.stages.valve import Send, Valve
@@ -91,10 +92,10 @@ class Outlet(Service):
             self.add_future(self._ack_in_order(queue))
         item = _InFlight(event)
         try:
-            value = charged.record.model_dump_json(exclude_defaults=True).encode()
+            value = pack(charged.record)
         except ValueError as error:  # a charge that can't be written; what escaped here would be lost
             charged = refused(event.value, charged.record.position, error, arrived(event.message.timestamp))
-            value = charged.record.model_dump_json(exclude_defaults=True).encode()
+            value = pack(charged.record)
         record = charged.record
         item.sends.append(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
         for letter in charged.dead_letters:
@@ -106,7 +107,7 @@ class Outlet(Service):
 
     async def say(self, record: ChargeRecord) -> None:
         """Send a record that belongs to no event. It may be lost: the next one says as much."""
-        value = record.model_dump_json(exclude_defaults=True).encode()
+        value = pack(record)
         delivery = await self._start(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
         if delivery is not None:
             await asyncio.gather(delivery, return_exceptions=True)

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
-from pydantic import ValidationError
 
-from schemas.records import ChargeRecord, Meter
+from schemas.records import Meter
+from streams.core.packed import Unreadable, unpack
 from streams.core.roll import METER_BY_TOPIC, Roller, RollRules
 from streams.core.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
 from streams.io.checkpoints import State
@@ -81,8 +81,8 @@ class RollService(ConsumingService[RollState]):
         state.announce.clear()
         for record in records:
             try:
-                charges = ChargeRecord.model_validate_json(record.value or b"")
-            except ValidationError:
+                charges = unpack(record.value or b"")
+            except Unreadable:
                 log.error("record is no charge record; it is skipped", partition=record.partition, offset=record.offset)
                 continue
             said += state.roller.add(charges)

@@ -11,8 +11,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.records import ChargeRecord
 from schemas.topics import CHARGES
+from streams.core.packed import unpack
 from streams.io.clickhouse import ClickHouseStore
 from streams.io.kafka import client_config, topic_name
 from tests.faults.deployment import Deployment
@@ -148,7 +148,7 @@ async def _on_kafka(run: Deployment) -> tuple[int, int]:
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for value in records:
-                    record = ChargeRecord.model_validate_json(value.value)
+                    record = unpack(value.value)
                     if record.caught_up_at is None:
                         charged[record.topic, record.partition, record.offset] = len(record.charges)
     finally:
