@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -35,6 +35,7 @@ class Item(NamedTuple):
 
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BOMB_BYTES, BOMB_RATIO = 256 << 20, 500  # so much out of so little is no bill; bills shrink to a fiftieth at most
 
 
 @contextmanager
@@ -50,10 +51,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             file.seek(0)
             if magic.startswith(GZIP):
                 with gzip.open(file) as plain:
-                    yield cast("BinaryIO", plain)
+                    yield _bounded(path, plain)
             elif magic == ZSTD:
                 with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as plain:
-                    yield cast("BinaryIO", io.BufferedReader(_Readable(plain), 1 << 20))
+                    yield _bounded(path, plain)
             else:
                 yield file
     except FileNotFoundError:
@@ -62,17 +63,27 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise ReaderError(f"{path}: can't be read ({error})") from None
 
 
-class _Readable(io.RawIOBase):
-    """Gives Arrow's stream the few methods that a buffered reader needs."""
+def _bounded(path: Path, plain: Any) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedReader(_Bounded(path, plain), 1 << 20))
 
-    def __init__(self, stream: pa.CompressedInputStream) -> None:
+
+class _Bounded(io.RawIOBase):
+    """What comes out of a compressed file, as long as there is some proportion between the two."""
+
+    def __init__(self, path: Path, plain: Any) -> None:
         super().__init__()
-        self._stream = stream
+        self._path = path
+        self._plain = plain
+        self._most = max(BOMB_BYTES, path.stat().st_size * BOMB_RATIO)
+        self._given = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        chunk: bytes = self._stream.read(len(buffer))
+        chunk: bytes = self._plain.read(len(buffer))
         buffer[: len(chunk)] = chunk
+        self._given += len(chunk)
+        if self._given > self._most:
+            raise ReaderError(f"{self._path}: unpacks to more than {BOMB_RATIO} times its size")
         return len(chunk)

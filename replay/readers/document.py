@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import InvalidOperation
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 import ijson  # type: ignore[import-untyped]
 
 from replay.readers.base import opened
+from replay.readers.json_guard import JsonGuard
 from replay.readers.lines import Line, digest, dotted, filled
 from replay.readers.values import plain
 from schemas.records import Reason
@@ -24,6 +26,8 @@ ROWS, PAGE, LINES = "item", "data.item", ""
 """Where rows stand in a JSON value: in an array, in a page's `data`, or the value is a row itself (NDJSON)."""
 PROBED = 50  # rows that are looked at to tell the layout: the first buckets of a page may be empty
 BOM = b"\xef\xbb\xbf"
+NOT_JSON = (ijson.JSONError, UnicodeDecodeError, InvalidOperation)
+"""What ijson raises on what is no JSON, on text that is not UTF-8, and on an exponent of twenty digits."""
 
 
 def probe(path: Path) -> tuple[str, list[str]]:
@@ -31,7 +35,7 @@ def probe(path: Path) -> tuple[str, list[str]]:
     with opened(path) as stream:
         try:
             place, columns = _first_value(_Plain(stream))
-        except ijson.JSONError:
+        except NOT_JSON:
             return LINES, []
     if place != LINES:
         rows = (line.row for line in islice(of_document(path, place), PROBED) if line.fault is None)
@@ -63,24 +67,27 @@ def of_document(path: Path, place: str) -> Iterator[Line]:
                 for row in _results(_shallow(found)):
                     number += 1
                     yield _line(number, row)
-        except ijson.JSONError:
+        except NOT_JSON:
             yield Line(
                 number + 1, {}, "", Rejection(Reason.NOT_JSON, "", "the file ends early or is no JSON from here")
             )
 
 
 class _Plain:
-    """The stream without its byte order mark."""
+    """The stream without its byte order mark, and looked at before ijson gets it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._head = stream.read(len(BOM)).removeprefix(BOM)
+        self._guard = JsonGuard()
 
     def read(self, size: int = -1) -> bytes:
         if not size:
             return b""
         head, self._head = self._head, b""
-        return head or self._stream.read(size)
+        piece = head or self._stream.read(size)
+        self._guard.look(piece)
+        return piece
 
 
 def _shallow(found: Any) -> Any:

@@ -230,7 +230,14 @@ def watermark_to_json(mark: Watermark) -> bytes:
 
 
 def from_json(value: bytes) -> list[Tick] | Watermark:
-    """What stands on `spend.ticks`. Raises ValueError, KeyError or IndexError on what `roll` did not write."""
+    """What stands on `spend.ticks`. Raises ValueError on what `roll` did not write."""
+    try:
+        return _from_json(value)
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"no tick and no watermark ({type(error).__name__})") from None
+
+
+def _from_json(value: bytes) -> list[Tick] | Watermark:
     wire = orjson.loads(value)
     origin = Origin(wire["topic"], wire["partition"])
     if wire["type"] == "watermark":

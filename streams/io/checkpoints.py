@@ -112,7 +112,12 @@ def _decode(data: bytes, path: Path) -> State:
         raise _unusable(path, f"it has version {header.get('version')}, and this release reads version {VERSION}")
     if header.get("sha256") != hashlib.sha256(packed).hexdigest():
         raise _unusable(path, "its content doesn't match its sha256")
-    body: State = orjson.loads(zlib.decompress(packed))
+    try:
+        body: State = orjson.loads(zlib.decompress(packed))
+    except (zlib.error, orjson.JSONDecodeError):
+        raise _unusable(path, "its content can't be read") from None
+    if not isinstance(body, dict) or not {"offset", "state"} <= body.keys() or not isinstance(body["state"], dict):
+        raise _unusable(path, "its content is not a state")
     if body["offset"] != header.get("offset"):
         raise _unusable(path, "its header and its content name different offsets")
     return body

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby, pairwise
@@ -21,6 +21,8 @@ from streams.core.price import Book, Cards, Exchange, Pricer
 from streams.core.price.rate import price_faults
 
 M = TypeVar("M", bound=BaseModel)
+NOT_TOML = (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidOperation, RecursionError)
+"""What `tomllib` raises on a text that is no TOML, or whose numbers or depth nothing can take."""
 
 
 class RatesError(ValueError):
@@ -68,7 +70,7 @@ def _layer(paths: Sequence[Path], known: set[str], faults: list[str], digest: An
         digest.update(content)
         try:
             document = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except NOT_TOML as error:
             faults.append(f"{path.name}: is not TOML: {error}")
             continue
         for table, entries in document.items():
@@ -143,5 +145,7 @@ def _fx_rows(path: Path, faults: list[str]) -> Iterable[FxRate]:
                     faults.append(f"{place}, field date: {row.date} is given twice for {row.currency}")
                 seen.add((row.date, row.currency))
                 yield row
+    except (csv.Error, UnicodeDecodeError) as error:
+        faults.append(f"{path.name}: is not CSV in UTF-8: {error}")
     except OSError as error:
         faults.append(f"{path}: can't be read: {error.strerror}")

@@ -12,7 +12,7 @@ from typing import Any
 from schemas.rules import OwnerEntry, RulesFile
 from streams.core.tag import Owner, Tagger
 from streams.core.tag.splits import split_faults
-from streams.io.rates import RatesError, checked, date_faults
+from streams.io.rates import NOT_TOML, RatesError, checked, date_faults
 
 
 def load_tagger(rules_file: Path | None = None, owners_file: Path | None = None) -> Tagger:
@@ -77,6 +77,8 @@ def _owner_entries(path: Path, faults: list[str]) -> Iterator[tuple[str, Any]]:
         with path.open(encoding="utf-8", newline="") as file:
             for number, entry in enumerate(csv.DictReader(file), start=2):
                 yield f"{path.name}: row {number}", {key: value for key, value in entry.items() if value}
+    except (csv.Error, UnicodeDecodeError) as error:
+        faults.append(f"{path.name}: is not CSV in UTF-8: {error}")
     except OSError as error:
         faults.append(f"{path}: can't be read: {error.strerror}")
 
@@ -84,7 +86,7 @@ def _owner_entries(path: Path, faults: list[str]) -> Iterator[tuple[str, Any]]:
 def _toml(path: Path, faults: list[str]) -> dict[str, Any] | None:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NOT_TOML as error:
         faults.append(f"{path.name}: is not TOML: {error}")
     except OSError as error:
         faults.append(f"{path}: can't be read: {error.strerror}")

@@ -38,7 +38,7 @@ def test_half_is_not_most() -> None:
 
 
 def test_a_good_past_does_not_cover_a_bad_present_for_longer_than_the_window() -> None:
-    good = [(1, [])] * 10_000
+    good: list[tuple[int, list[Reason]]] = [(1, [])] * 10_000
     assert fed(*good, *[(0, [BAD])] * 50)[1] is Verdict.WELL
     assert fed(*good, *[(0, [BAD])] * 51)[1] is Verdict.STOP
 
