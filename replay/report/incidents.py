@@ -86,11 +86,13 @@ def incident(alert: Alert, core: Finding | None, ledger: Ledger | None) -> Incid
         return Incident(alert, name, told, closed is not None, None, None, (), None)
     if alert.kind not in RISING:
         start, end = epoch(alert.opened_at), epoch(told)
-        return Incident(alert, name, told, closed is not None, None, None, (), _plot(own, alert, start, end, HOUR))
+        return Incident(
+            alert, name, told, closed is not None, None, None, (), _plot(ledger, own, alert, start, end, HOUR)
+        )
     cadence = core.cadence_seconds if core is not None else HOUR
     start, (end, is_over) = epoch(alert.opened_at), _end(ledger, own, alert, cadence)
     saving = _saving(own, alert, end)
-    plot = _plot(own, alert, start, end, cadence)
+    plot = _plot(ledger, own, alert, start, end, cadence)
     cost = _excess(own, alert, start, end)
     return Incident(alert, name, utc(end), is_over, cost, saving, _changes(own, alert, start, end), plot)
 
@@ -100,7 +102,7 @@ def _end(ledger: Ledger, own: Ledger, alert: Alert, cadence: int) -> tuple[int, 
     observed after which CALM windows, an hour at least, stay below it on the whole."""
     step = max(cadence, 60)
     calm = max(CALM, HOUR // step)
-    history = ledger.span()[1] + cadence
+    history = _over(ledger, cadence)
     start = epoch(alert.opened_at) // step * step
     middle = float(alert.expected_usd_per_hour + alert.observed_usd_per_hour) / 2 * step / HOUR
     spent = own.between(start, history).by_time(step)
@@ -110,6 +112,11 @@ def _end(ledger: Ledger, own: Ledger, alert: Alert, cadence: int) -> tuple[int, 
         if values[number] < middle and sums[number + calm] - sums[number] < middle * calm:
             return start + number * step, True
     return history, False
+
+
+def _over(ledger: Ledger, cadence: int) -> int:
+    """The end of the history: a line of a bill is told by when its period began, a call by when it was over."""
+    return ledger.span()[1] + (cadence if ledger.meter == "line_item" else 1)
 
 
 def _excess(own: Ledger, alert: Alert, start: float, end: float) -> Decimal:
@@ -130,7 +137,7 @@ def _changes(own: Ledger, alert: Alert, start: int, end: int) -> tuple[Change, .
     every = own.by(names)
     during, before = own.between(start, end).by(names), own.between(2 * start - end, start).by(names)
     rises = [(usd - before.get(key, (Decimal(0), 0))[0], key) for key, (usd, _) in during.items()]
-    risen = sorted((pair for pair in rises if pair[0] > 0), key=lambda pair: (-pair[0], pair[1]))
+    risen = sorted((pair for pair in rises if pair[0] > 0 and any(pair[1])), key=lambda pair: (-pair[0], pair[1]))
     return tuple(
         Change(
             {name: value for name, value in zip(names, key, strict=True) if value},
@@ -142,11 +149,14 @@ def _changes(own: Ledger, alert: Alert, start: int, end: int) -> tuple[Change, .
     )
 
 
-def _plot(own: Ledger, alert: Alert, start: int, end: int, cadence: int) -> Plot:
+def _plot(ledger: Ledger, own: Ledger, alert: Alert, start: int, end: int, cadence: int) -> Plot:
+    """As much before and after as half the incident, where the history has it."""
     around = max(end - start, 12 * cadence)
     step = step_for(around * 2, POINTS, max(60, cadence))
-    first = (start - around // 2) // step * step
-    count = max(1, -(-(end + around // 2 - first) // step))
+    begun, over = ledger.span()[0], _over(ledger, cadence)
+    first = max(start - around // 2, begun) // step * step
+    last = min(end + around // 2, over)
+    count = max(1, -(-(last - first) // step))
     spent = own.between(first, first + count * step).by_time(step)
     values = tuple(float(spent.get(first + number * step, 0)) for number in range(count))
     return Plot(first, step, values, float(alert.expected_usd_per_hour) * step / HOUR)

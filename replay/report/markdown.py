@@ -71,7 +71,7 @@ def _incident(number: int, one: Incident) -> list[str]:
     if what_it_was(one):
         lines.append(f"- What it was: {plain(what_it_was(one))}")
     if one.cost is not None:
-        lines.append(f"- Cost until it ended: {dollars(one.cost)}")
+        lines.append(f"- Cost {'until it ended' if one.is_over else 'so far'}: {dollars(one.cost)}")
     if saved(one):
         lines.append(f"- Saved: {saved(one)}")
     lines += [f"- {plain(remedy)}" for remedy in alert.remedies]
