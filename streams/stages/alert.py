@@ -205,6 +205,7 @@ class AlertService(ConsumingService[Answering]):
             offers = state.ledger.offers(notice.alert.alert_id) if notice.why in BEGINS else ()
             state.outbox.offer(replace(notice, offers=offers))
         if told.notices:
+            self.touch(state)  # a reminder changes nothing that is written, and waits for a checkpoint all the same
             self.checkpoint_soon()
         sends = [self._record(ALERT_CHANGES, change.alert_id, change) for change in told.changes]
         for alert, change in told.feedback:

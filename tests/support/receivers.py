@@ -18,14 +18,16 @@ class FakeReceiver:
     address: str = ""
     taken: list[Any] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    raw: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # headers in small letters, and body
     turned_away: int = 0
     down: bool = False
     refuses: str = "\0"
 
-    def answer(self, path: str, body: bytes) -> int:
+    def answer(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         if self.down or self.refuses in body.decode():
             self.turned_away += 1
             return 503
+        self.raw.append((headers, body))
         self.taken.append(json.loads(body))
         self.paths.append(path)
         return 200
@@ -43,7 +45,7 @@ def fake_receiver() -> Iterator[FakeReceiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(receiver.answer(self.path, body))
+            self.send_response(receiver.answer(self.path, body, {k.lower(): v for k, v in self.headers.items()}))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
