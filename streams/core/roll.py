@@ -21,6 +21,7 @@ from schemas.watch import DIMENSIONS
 from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
+MOST_LEAD_SECONDS = 3.0  # what it may take a record to be read and the next pulse to come
 CLOCK_SLACK_SECONDS = 1.0  # what an event may take from its time to the broker before a window is closed by the clock
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
@@ -64,6 +65,7 @@ class _Source:
     open: dict[Pace, dict[int, _Open]] = field(default_factory=dict)
     seen: dict[int, set[int]] = field(default_factory=dict)  # event identities by hour of event time
     heard: float = 0.0  # arrival of its last record, or when it was first known to be silent (epoch seconds)
+    lead: float | None = None  # seconds by which who says "caught up" is ahead of that arrival; None: not said since
     quiet: bool = False  # said to be idle
 
 
@@ -91,7 +93,7 @@ class Roller:
         if record.caught_up_at is not None:
             return self._silent(origin, source, record.caught_up_at.timestamp())
         if record.charges:
-            source.heard, source.quiet = record.charges[0].received_at.timestamp(), False
+            source.heard, source.quiet, source.lead = record.charges[0].received_at.timestamp(), False, None
         if not _is_next(source, record.offset):
             return []  # redelivered: its sums are in already
         newest: dict[Meter, float] = {}
@@ -124,6 +126,7 @@ class Roller:
         meter = METER_BY_TOPIC.get(origin.topic)
         if meter is None or source.quiet:
             return []
+        now -= _lead(source, now)
         watermark = source.watermark.get(meter)
         if (
             meter != "line_item"
@@ -295,6 +298,18 @@ def _is_next(source: _Source, offset: int) -> bool:
     return False
 
 
+def _lead(source: _Source, now: float) -> float:
+    """By how many seconds the clock that `now` comes from is ahead, as far as that can be known.
+
+    The first word of being caught up comes a moment after the newest record. Where it comes long after it, the clock
+    is wrong (or there was a backlog): taken at its word it would close windows whose events are still on their way.
+    """
+    if source.lead is None:
+        ahead = now - source.heard if source.heard else 0.0
+        source.lead = ahead if ahead > MOST_LEAD_SECONDS else 0.0
+    return source.lead
+
+
 def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[SeriesKey, Sums]]:
     """The cells of most dollars (then most at risk), dearest first; ties by name, so that a re-run cuts the same."""
     return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
@@ -353,6 +368,7 @@ def _source_to_json(source: _Source) -> dict[str, Any]:
         "high_water": source.high_water,
         "heard": source.heard,
         "quiet": source.quiet,
+        "lead": source.lead,
         "holes": source.holes,
         "watermark": source.watermark,
         "closed": [[*pace, boundary] for pace, boundary in source.closed.items()],
@@ -376,7 +392,7 @@ def _source_to_json(source: _Source) -> dict[str, Any]:
 
 def _source_from_json(state: dict[str, Any]) -> _Source:
     source = _Source(high_water=state["high_water"], watermark=dict(state["watermark"]))
-    source.heard, source.quiet = state["heard"], state["quiet"]
+    source.heard, source.quiet, source.lead = state["heard"], state["quiet"], state.get("lead", 0.0)
     source.holes = [(first, last) for first, last in state["holes"]]
     source.closed = {(meter, seconds): boundary for meter, seconds, boundary in state["closed"]}
     for meter, seconds, start, leaves in state["open"]:

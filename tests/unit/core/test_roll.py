@@ -236,6 +236,7 @@ def caught_up(at: float) -> ChargeRecord:
 def test_near_to_now_windows_close_by_the_clock_once_the_source_is_read_to_its_end() -> None:
     roller = Roller(RULES)
     roller.add(record(0, charge(1)))
+    roller.add(caught_up(2))
     assert not ticks(roller.add(caught_up(12.9)))  # 10 s, 2 s of grace, 1 s of slack
     assert total(roller.add(caught_up(13.0))) == [(0, Decimal(1))]
     assert total(roller.add(record(1, charge(14)))) == []  # and it goes on
@@ -252,6 +253,7 @@ def test_a_history_is_over_once_its_source_has_been_silent_for_long() -> None:
     roller = Roller(RULES)
     day = timedelta(days=1)
     roller.add(record(0, charge(1, received_at=START + day)))
+    assert not roller.add(caught_up(day.total_seconds() + 1))
     assert not roller.add(caught_up(day.total_seconds() + 9))
     said = roller.add(caught_up(day.total_seconds() + 10))
     assert total(said) == [(0, Decimal(1))]
@@ -261,6 +263,21 @@ def test_a_history_is_over_once_its_source_has_been_silent_for_long() -> None:
     assert not roller.add(caught_up(day.total_seconds() + 20))  # said once
     roller.add(record(1, charge(20, received_at=START + day)))
     assert not roller.all_quiet()
+
+
+@pytest.mark.parametrize("ahead", [0, 20, 250, 600, 86_400])
+def test_a_clock_that_is_ahead_closes_no_window_whose_events_are_on_their_way(ahead: float) -> None:
+    """`price` may run on a machine with a wrong clock: what is watched is the same, to the second."""
+    roller = Roller(RULES)
+    said: list[Tick | Watermark] = []
+    for second in range(60):
+        said += roller.add(record(second, charge(second)))
+        said += roller.add(caught_up(second + 0.5 + ahead))
+    assert total(said) == [(start, Decimal(10)) for start in (0, 10, 20, 30, 40)]
+    for second in range(60, 64):
+        said += roller.add(caught_up(second + 0.5 + ahead))
+    assert total(said)[5:] == [(50, Decimal(10))]  # and silence still closes what is left
+    assert roller.late == 0
 
 
 def test_a_source_that_never_spoke_is_not_waited_for_for_ever() -> None:
