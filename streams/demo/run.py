@@ -36,7 +36,8 @@ from streams.settings import Settings
 from streams.settings_routes import Receiver as ReceiverSettings
 
 S = TypeVar("S", bound=Service)
-HISTORY_SECONDS = 900  # 90 windows of 10 s: three times what a model wants to see before it speaks
+HISTORY_SECONDS = 900  # 180 windows: several times what a model wants to see before it speaks
+WINDOW_SECONDS = 5  # or a loop that begins at the end of a window waits ten seconds for the end of the next
 INCIDENT_AFTER_SECONDS = 20.0
 DRAIN_SECONDS = 30.0
 ALERT_WITHIN_SECONDS = 15.0
@@ -101,6 +102,7 @@ class Demo:
                 "clickhouse": settings.clickhouse.model_copy(update={"url": f"chdb://{self._folder / 'clickhouse'}"}),
                 "stages": settings.stages.model_copy(update={"state_dir": self._folder / "state"}),
                 "metrics": settings.metrics.model_copy(update={"port": 0}),
+                "roll": settings.roll.model_copy(update={"token_call_window_seconds": WINDOW_SECONDS}),
                 "console": settings.console.model_copy(update={"host": "127.0.0.1", "port": 0}),
                 "alerts": settings.alerts.model_copy(
                     update={"receivers": (target,), "log": False, "min_excess_usd": 0.05}

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 SPANS = (1, 3, 10)  # windows
 LONGEST = SPANS[-1]
+FEW = 20  # windows: a usual of fewer would let ordinary windows set records that hide the next incident
 FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, per span
 MARGINS = (log(1.7), log(1.5), log(1.4))  # how far beyond the record, per span
 CHANCE = 5.0  # standard deviations by which requests may come unevenly
 COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
-YOUNG = log(2.0)  # added to the margins at birth, fading as records become trustworthy
+YOUNG = (log(1.25), log(1.5), log(2.0))  # added at birth, per span: longer ones see the day's tide, not known yet
 DAY = 86_400.0
 GROWN = DAY  # seconds in which that fades to 1/e
 GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
@@ -65,21 +66,20 @@ class Gauge:
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
     def refresh(self) -> None:
-        """Set `usual`, from all windows but the newest while none is old enough to be smoothed."""
-        if self.den > 0:
-            self.usual = self.num / self.den
-        else:
-            dens = sum(self.dens)
-            self.usual = sum(self.nums) / dens if dens else 0.0
+        """Set `usual`: while few windows are old enough to be smoothed, from all but the newest."""
+        num, den = self.num, self.den
+        if self.seen < FEW:
+            num, den = self.seen * num + sum(self.nums), self.seen * den + sum(self.dens)
+        self.usual = num / den if den > 0 else 0.0
 
     def thresholds(self, sensitivity: float = 1.0, count: float = 0.0) -> list[float]:
         """The log-ratio from which each span is unusual. `count` is how many requests a window usually has, 0 for what
         isn't counted: few of them come unevenly by chance alone."""
-        young = YOUNG * exp(-self.age / GROWN)
-        scale = self.scale
+        young = exp(-self.age / GROWN)
+        scale, stretch = self.scale, self._stretch()
         thresholds = [
-            max(floor * scale, max(record, past) + (margin + young) * scale) / sensitivity
-            for floor, record, past, margin in zip(FLOORS, self.records, self.past, MARGINS, strict=True)
+            max(floor * scale, max(record, past) * stretch + (margin + early * young) * scale) / sensitivity
+            for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True)
         ]
         if not 0 < count < COUNTABLE:
             return thresholds
@@ -87,6 +87,12 @@ class Gauge:
             max(threshold, log(1.0 + CHANCE * sqrt(2.0 / (count * span))))
             for threshold, span in zip(thresholds, SPANS, strict=True)
         ]
+
+    def _stretch(self) -> float:
+        """What a day would make of the records so far: the largest of n grows about as the root of log n."""
+        if self.age >= DAY or self.seen < 2:
+            return 1.0
+        return sqrt(log(self.seen * DAY / self.age) / log(self.seen))
 
     def judge(
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,

@@ -6,7 +6,7 @@ input costs hardly at all: so a bloated prompt or a lost cache shows long before
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 from typing import Any, NamedTuple
 
 from streams.core.detect.bucket import Bucket
@@ -19,6 +19,7 @@ LEVEL, SIZE, RATE, OWN = range(4)
 input, or a figure of its own kind."""
 SIZE_SCALE, PRICE_SCALE = 0.8, 0.2  # how much less the cost of a request and the price of input stray than the spend
 LITTLE = 0.02  # of the mean spend: below, a ratio says nothing
+GIANT = 32.0  # times its usual cost: so dear may one request be that nothing is wrong with
 PAD = 0.1  # of the mean volume of a window: fewer requests than that say little of the cost of one
 ENOUGH = (0.0, 1.0, 0.5)  # of the usual spend, without which dearer requests, or dearer input, are no trouble
 GROWN_UP = 0.5  # of the series' age: what a gauge needs of it, up to a day
@@ -92,9 +93,19 @@ class Gauges:
             spent = self.level.span_ratio(reading.span)
             if spent < ENOUGH[basis] * max(self.level.usual, mid):
                 continue  # each request is dearer, but they come to no more than usual
-            if spent * (1.0 - 1.0 / reading.ratio) >= bucket.least:
+            if spent * (1.0 - 1.0 / reading.ratio) >= bucket.least and not self._may_be_one(basis, reading):
                 return basis
         return -1
+
+    def _may_be_one(self, basis: int, reading: Reading) -> bool:
+        """Whether one giant request could be all that is unusual: without it, or at the usual cost of so many requests,
+        the span would be below the threshold."""
+        size = self.size
+        if basis == RATE or size is None or size.usual <= 0:
+            return False
+        spent, requests = sum(size.nums[-reading.span :]), sum(size.dens[-reading.span :])
+        certain = max(min(spent, requests * size.usual), spent - GIANT * size.usual)
+        return certain < spent * exp(log(reading.ratio) * (1.0 / reading.score - 1.0))
 
     def _is_grown(self, basis: int) -> bool:
         """Whether this gauge has seen enough: one that came later than the series must have its day first."""
