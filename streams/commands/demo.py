@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from streams import logs
+from streams.collector import collect_rarely
 from streams.commands.common import ConfigOption, Failed, SetOption, settings_of
 from streams.demo.run import Demo, Outcome
 from streams.io.clickhouse import StoreError
@@ -29,6 +30,7 @@ def demo(
     Exit status 0 only when every event is accounted for, the dollars agree, and the incident was alerted in time.
     """
     settings = settings_of(config, overrides)
+    collect_rarely()
     logs.configure("ERROR")  # the view is what there is to see; a failure still shows
     console = Console()
     with tempfile.TemporaryDirectory(prefix="spendstream-demo-", ignore_cleanup_errors=True) as folder:

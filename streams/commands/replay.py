@@ -16,6 +16,7 @@ from replay.readers import ReaderError
 from replay.readers.together import expand, rows
 from replay.run import Replay
 from streams import build
+from streams.collector import collect_rarely
 from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
 from streams.core.alert import Alerter
 from streams.core.detect.merge import Merger
@@ -35,6 +36,7 @@ def replay(
 ) -> None:
     """Replay histories: charges, findings, alerts, dead letters and a summary go into a folder."""
     settings = settings_of(config, overrides)
+    collect_rarely()
     console = Console(stderr=True)
     started = time.monotonic()
     run = new_replay(settings)

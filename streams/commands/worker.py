@@ -10,6 +10,7 @@ import typer
 
 from streams import logs
 from streams.app import STAGES, Worker, run
+from streams.collector import collect_rarely
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.io.checkpoints import CheckpointError
 from streams.io.clickhouse import StoreError
@@ -23,23 +24,28 @@ def worker(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Run the stages until Ctrl-C or SIGTERM. Exit status 1 when a stage failed, for a supervisor to start anew."""
+    """Run the stages until Ctrl-C or SIGTERM. Exit status 1 when a stage failed, for a supervisor to start anew.
+
+    Exit status 2 when what is stored or sent is of another release: to start anew is of no use.
+    """
     chosen = stages or list(STAGES)
     if unknown := [stage for stage in chosen if stage not in STAGES]:
         raise UserError(f"there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
     settings = settings_of(config, overrides)
+    collect_rarely()
     logs.configure()
     try:
-        failure = asyncio.run(_work(settings, chosen))
+        failure, incompatible = asyncio.run(_work(settings, chosen))
     except (TopicsError, StoreError, CheckpointError, OSError, ValueError) as error:
         raise Failed(str(error)) from None
     if failure:
-        raise Failed(failure)
+        raise UserError(failure) if incompatible else Failed(failure)
 
 
-async def _work(settings: Settings, stages: list[str]) -> str:
+async def _work(settings: Settings, stages: list[str]) -> tuple[str, bool]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
-    return await run(Worker(settings, stages, Metrics()), stop)
+    worker = Worker(settings, stages, Metrics())
+    return await run(worker, stop), worker.incompatible
