@@ -16,7 +16,7 @@ from streams.core.charge import Charger
 from streams.core.dead_letters import Limit
 from streams.core.decode import Bounds
 from streams.core.detect.parts import PAYERS
-from streams.core.detect.rules import Budget, Maintenance
+from streams.core.detect.rules import Budget, Maintenance, WeeklyMaintenance
 from streams.core.detect.watch import WatchRules
 from streams.core.remedy.ledger import Ledger
 from streams.core.remedy.policies import Policy
@@ -26,6 +26,7 @@ from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from streams.settings import Alerts, Settings
+from streams.settings import Maintenance as MaintenanceSettings
 from streams.settings_remedies import Policy as PolicySettings
 from streams.settings_routes import ALERTMANAGER, EVERY_DAY, LOG
 from streams.settings_routes import Level as LevelSettings
@@ -205,12 +206,16 @@ def watch_rules(settings: Settings) -> WatchRules:
         payers=frozenset(names[0] for names in settings.roll.series if names) & frozenset(PAYERS.values()),
         cadence=tuple((series_key(rule.series), rule.seconds) for rule in detect.cadence),
         sensitivity=tuple((series_key(rule.series), rule.factor) for rule in detect.sensitivity),
-        maintenance=tuple(
-            Maintenance(int(rule.start.timestamp()), int(rule.end.timestamp()), series_key(rule.series))
-            for rule in detect.maintenance
-        ),
+        maintenance=tuple(map(_maintenance, detect.maintenance)),
         budgets=tuple(
             Budget(series_key(rule.series), rule.amount, rule.unit, rule.thresholds, frozenset(rule.meters))
             for rule in detect.budgets
         ),
     )
+
+
+def _maintenance(rule: MaintenanceSettings) -> Maintenance | WeeklyMaintenance:
+    series = series_key(rule.series)
+    if rule.start is not None and rule.end is not None:
+        return Maintenance(int(rule.start.timestamp()), int(rule.end.timestamp()), series)
+    return WeeklyMaintenance(_hours(rule.hours or "00:00-00:00", rule.days, rule.timezone), series)

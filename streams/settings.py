@@ -35,7 +35,18 @@ from streams.section import Seconds, Section
 from streams.settings_api import LEAST_TOKEN, Api
 from streams.settings_console import Console
 from streams.settings_remedies import Remedies
-from streams.settings_routes import Level, Quiet, Receiver, Route, levels_rise, unknown_receivers
+from streams.settings_routes import (
+    EVERY_DAY,
+    Day,
+    HourRange,
+    Level,
+    Quiet,
+    Receiver,
+    Route,
+    Zone,
+    levels_rise,
+    unknown_receivers,
+)
 
 DEFAULT_FILE = Path("spendstream.toml")
 
@@ -212,16 +223,30 @@ class Sensitivity(Section):
 
 
 class Maintenance(Section):
-    """A stretch in which series tell nothing and learn nothing: a migration, a load test."""
+    """When series tell nothing and learn nothing: once, from `start` to `end` (a migration, a load test), or every
+    week, in `hours` on `days` by the clock of `timezone`."""
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    hours: HourRange | None = None  # 22:00-04:00; an end before its start is the next day's
+    days: Annotated[tuple[Day, ...], Field(min_length=1)] = EVERY_DAY
+    timezone: Zone = "UTC"
     series: Series = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.end <= self.start:
+    def _once_or_weekly(self) -> Self:
+        once = {"start", "end"} & self.model_fields_set
+        weekly = {"hours", "days", "timezone"} & self.model_fields_set
+        if once and weekly:
+            raise ValueError(
+                "start and end are for once; hours, days and timezone for every week: give one or the other"
+            )
+        if once and (self.start is None or self.end is None):
+            raise ValueError("once needs both start and end, each with its zone")
+        if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("end must be after start")
+        if not once and not {"hours", "days"} & self.model_fields_set:
+            raise ValueError("needs start and end, or hours or days of the week")
         return self
 
 
@@ -309,6 +334,15 @@ class Settings(BaseSettings):
     api: Api = Api()
     remedies: Remedies = Remedies()
     console: Console = Console()
+
+    @model_validator(mode="after")
+    def _budgets_are_summed(self) -> Self:
+        summed = {frozenset(names) for names in self.roll.series}
+        for number, budget in enumerate(self.detect.budgets):
+            if frozenset(budget.series) not in summed:  # it would never be told of
+                wanted = ", ".join(budget.series)
+                raise ValueError(f"detect.budgets.{number}: nothing sums by {wanted}: add it to roll.series")
+        return self
 
 
 class SettingsError(ValueError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from schemas.records import Meter
-from streams.core.sums import SeriesKey
+from streams.core.alert.hours import Hours
+from streams.core.sums import SeriesKey, utc
 
 HOUR, DAY = 3600, 86_400
+LOOK_EVERY = 900  # seconds: no stretch is shorter within a window of a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,25 @@ class Maintenance:
     def covers(self, series: SeriesKey, start: int, end: int) -> bool:
         """Whether a window of this series lies in it, at least in part."""
         return start < self.end and end > self.start and set(self.series) <= set(series)
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyMaintenance:
+    """The same, every week."""
+
+    hours: Hours
+    series: SeriesKey = ()
+
+    def covers(self, series: SeriesKey, start: int, end: int) -> bool:
+        """Whether a window of this series lies in it, at least in part."""
+        return set(self.series) <= set(series) and _overlaps(self.hours, start, end)
+
+
+@lru_cache(maxsize=1024)
+def _overlaps(hours: Hours, start: int, end: int) -> bool:
+    """Whether a window reaches into the hours. Remembered: every series asks the same."""
+    moments = (*range(start, end, LOOK_EVERY), end - 1)
+    return any(hours.covers(utc(moment)) for moment in moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +74,7 @@ class WatchRules:
     """Dimensions that have series of their own: what one payer does there is told there and nowhere else."""
     cadence: tuple[tuple[SeriesKey, int], ...] = ()  # seconds, for series that carry these dimensions; else learnt
     sensitivity: tuple[tuple[SeriesKey, float], ...] = ()  # above 1: sooner, below 1: later
-    maintenance: tuple[Maintenance, ...] = ()
+    maintenance: tuple[Maintenance | WeeklyMaintenance, ...] = ()
     budgets: tuple[Budget, ...] = ()
 
     def sensitivity_of(self, series: SeriesKey) -> float:
