@@ -41,7 +41,7 @@ faults: install  ## kill, pause, cut off and lie to the live stages on the real 
 fuzz: install  ## every decoder over very many values: make fuzz EXAMPLES=20000
 	@SPENDSTREAM_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
 
-audit: build/audit/bin/pip-audit  ## known vulnerabilities of what the lock file installs; asks pypi.org
+audit: build/audit/bin/pip-audit  ## known vulnerabilities of what the lock file installs; asks the index of Python packages
 	@$< --require-hashes --disable-pip --requirement requirements.lock
 
 build/audit/bin/pip-audit:
