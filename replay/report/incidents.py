@@ -2,8 +2,8 @@
 
 Saved is the excess between our alert and the moment at which a daily bill would have shown it: the end of the day in
 which the incident began, and `BILL_DELAY` for the bill to arrive. People take as long to react in both cases, so that
-time cancels out. What the alert's own windows call the end is not waited for: an incident ends when its spend has come
-back below the middle between expected and observed for CALM windows.
+time cancels out. An incident lasts for as long as its spend stands above the middle between expected and observed: an
+alert that was slow to see it dates it later, and one that takes the level for the new normal ends it sooner.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from streams.core.sums import utc
 BILL_DELAY = 24 * HOUR  # after the day's end; providers finish a day's lines within a day of it
 CALM = 3  # windows, and an hour at least
 RISING = frozenset({FindingKind.SPIKE, FindingKind.CREEP, FindingKind.NEW_SERIES})
+LONGEST_BEFORE = 7 * DAY  # what an alert may be late by, and still be dated back
 POINTS = 120  # of a card's plot
 CHANGES = 5
 FINER: dict[Meter, tuple[str, ...]] = {
@@ -64,10 +65,11 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An alert with what the charges tell of it. `cost` runs to `ended`; None: the charges can't tell."""
+    """An alert with what the charges tell of it. `cost` is of `began` to `ended`; None: the charges can't tell."""
 
     alert: Alert
     who: str
+    began: datetime  # when its spend rose, by the charges: a slow alert dates it later
     ended: datetime
     is_over: bool  # False: it went on at the end of the history
     cost: Decimal | None
@@ -83,18 +85,38 @@ def incident(alert: Alert, core: Finding | None, ledger: Ledger | None) -> Incid
     closed = core.closed_at if core is not None else alert.resolved_at
     told = closed or alert.updated_at
     if ledger is None or own is None or not own.rows.num_rows:
-        return Incident(alert, name, told, closed is not None, None, None, (), None)
+        return Incident(alert, name, alert.opened_at, told, closed is not None, None, None, (), None)
     if alert.kind not in RISING:
-        start, end = epoch(alert.opened_at), epoch(told)
-        return Incident(
-            alert, name, told, closed is not None, None, None, (), _plot(ledger, own, alert, start, end, HOUR)
-        )
+        plot = _plot(ledger, own, alert, epoch(alert.opened_at), epoch(told), HOUR)
+        return Incident(alert, name, alert.opened_at, told, closed is not None, None, None, (), plot)
     cadence = core.cadence_seconds if core is not None else HOUR
-    start, (end, is_over) = epoch(alert.opened_at), _end(ledger, own, alert, cadence)
-    saving = _saving(own, alert, end)
-    plot = _plot(ledger, own, alert, start, end, cadence)
-    cost = _excess(own, alert, start, end)
-    return Incident(alert, name, utc(end), is_over, cost, saving, _changes(own, alert, start, end), plot)
+    start, (end, is_over) = _began(own, alert, cadence), _end(ledger, own, alert, cadence)
+    return Incident(
+        alert,
+        name,
+        utc(start),
+        utc(end),
+        is_over,
+        _excess(own, alert, start, end),
+        _saving(own, alert, start, end),
+        _changes(own, alert, start, end),
+        _plot(ledger, own, alert, start, end, cadence),
+    )
+
+
+def _began(own: Ledger, alert: Alert, cadence: int) -> int:
+    """The start of the windows above the middle between expected and observed that lead up to the alert's own start."""
+    start, step = epoch(alert.opened_at), max(cadence, 60)
+    earliest = start // step * step
+    spent = own.between(start - LONGEST_BEFORE, start).by_time(step)
+    while spent.get(earliest - step, Decimal(0)) > _middle(alert, step):
+        earliest -= step
+    return min(start, earliest)
+
+
+def _middle(alert: Alert, seconds: int) -> Decimal:
+    """Of so many seconds, in USD."""
+    return (alert.expected_usd_per_hour + alert.observed_usd_per_hour) / 2 * seconds / HOUR
 
 
 def _end(ledger: Ledger, own: Ledger, alert: Alert, cadence: int) -> tuple[int, bool]:
@@ -104,7 +126,7 @@ def _end(ledger: Ledger, own: Ledger, alert: Alert, cadence: int) -> tuple[int, 
     calm = max(CALM, HOUR // step)
     history = _over(ledger, cadence)
     start = epoch(alert.opened_at) // step * step
-    middle = float(alert.expected_usd_per_hour + alert.observed_usd_per_hour) / 2 * step / HOUR
+    middle = float(_middle(alert, step))
     spent = own.between(start, history).by_time(step)
     values = [float(spent.get(at, 0)) for at in range(start, history - step + 1, step)]
     sums = list(accumulate(values, initial=0.0))
@@ -125,8 +147,8 @@ def _excess(own: Ledger, alert: Alert, start: float, end: float) -> Decimal:
     return own.between(start, end).total - alert.expected_usd_per_hour * hours
 
 
-def _saving(own: Ledger, alert: Alert, end: int) -> Saving:
-    began, ours = epoch(alert.opened_at), epoch(alert.detected_at)
+def _saving(own: Ledger, alert: Alert, began: int, end: int) -> Saving:
+    ours = epoch(alert.detected_at)
     bills = (began // DAY + 1) * DAY + BILL_DELAY
     saved = _excess(own, alert, min(ours, end), min(bills, end)) if ours < bills else Decimal(0)
     return Saving(ours - began, bills - began, max(Decimal(0), saved))

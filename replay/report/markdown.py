@@ -65,7 +65,7 @@ def _incident(number: int, one: Incident) -> list[str]:
     lines = [
         f"### {number}. {plain(alert.title)} ({KINDS[alert.kind.value]}, {alert.severity.value})", "",
         plain(alert.explanation), "",
-        f"- Began {when(alert.opened_at)}, detected {when(alert.detected_at)}, {end} {when(one.ended)} (UTC)",
+        f"- Began {when(one.began)}, detected {when(alert.detected_at)}, {end} {when(one.ended)} (UTC)",
         f"- Expected {dollars(alert.expected_usd_per_hour)} an hour, actual {dollars(alert.observed_usd_per_hour)}",
     ]  # fmt: skip
     if what_it_was(one):

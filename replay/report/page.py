@@ -40,7 +40,7 @@ def render(report: Report) -> str:
 def _spend_plot(report: Report, one: Spend) -> Markup:
     """Spend over time, with a numbered band for each incident of this kind of usage."""
     bands = [
-        svg.Band(epoch(each.alert.opened_at), epoch(each.ended), str(number), f"#incident-{number}")
+        svg.Band(epoch(each.began), epoch(each.ended), str(number), f"#incident-{number}")
         for number, each in enumerate(report.incidents, start=1)
         if each.alert.meter == one.meter and one.currency == "USD"
     ]
@@ -54,7 +54,7 @@ def _card_plot(one: Incident) -> Markup:
     plot = one.plot
     if plot is None:
         return Markup("")
-    bands = [svg.Band(epoch(one.alert.opened_at), epoch(one.ended), "")]
+    bands = [svg.Band(epoch(one.began), epoch(one.ended), "")]
     expected = svg.Line("expected", [plot.expected] * len(plot.values))
     title = f"Spend of {one.who} per {wording.span(plot.step)}, and what was expected"
     return svg.over_time(title, plot.start, plot.step, [svg.Line("actual", plot.values), expected], bands=bands)

@@ -57,7 +57,7 @@ def what_it_was(one: Incident) -> str:
     change = _telling(one)
     if change is None:
         return ""
-    length = span((one.ended - one.alert.opened_at).total_seconds())
+    length = span((one.ended - one.began).total_seconds())
     against = f"{dollars(change.during)} in {length}, against {dollars(change.before)} in as long before"
     return f"{named(change.name)}: {against}; first seen {when(change.first_seen)} UTC."
 
