@@ -15,6 +15,7 @@ import structlog
 from mode import Service
 
 from schemas.topics import CHARGES, FINDINGS, TICKS, TOPICS, USAGE_TOPICS, Topic
+from schemas.wire import IncompatibleError
 from streams import build
 from streams.io import clickhouse, kafka
 from streams.io.checkpoints import Checkpoints
@@ -65,6 +66,7 @@ class Worker(Service):
         self._http: HttpServer | None = None
         self.failed = asyncio.Event()
         self.failure = ""
+        self.incompatible = False  # the failure is of another release's making: to start again is of no use
 
     async def on_start(self) -> None:
         layout = await _layout(self.settings)
@@ -120,7 +122,9 @@ class Worker(Service):
         for hosted in self.hosted:
             lag, at = hosted.progress()
             if hosted.service.crashed:
-                self._fail(f"stage {hosted.name} crashed: {hosted.service.crash_reason!r}")
+                reason = hosted.service.crash_reason
+                self.incompatible = isinstance(reason, IncompatibleError)
+                self._fail(f"stage {hosted.name}{f': {reason}' if self.incompatible else f' crashed: {reason!r}'}")
             elif lag and (still := time.monotonic() - at) > self.settings.stages.stuck_seconds:
                 self._fail(f"stage {hosted.name} made no progress for {still:.0f} s with {lag} records behind")
 

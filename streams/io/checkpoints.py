@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from schemas.wire import IncompatibleError
+
 FORMAT = "spendstream-checkpoint"
 VERSION = 1
 HEADER_BYTES = 1_024
@@ -28,6 +30,10 @@ State = dict[str, Any]
 
 class CheckpointError(Exception):
     """A checkpoint can't be written or read. The message names the file and the mend."""
+
+
+class CheckpointVersionError(CheckpointError, IncompatibleError):
+    """Another release wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,10 @@ def _decode(data: bytes, path: Path) -> State:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _unusable(path, "it is no checkpoint")
     if header.get("version") != VERSION:
-        raise _unusable(path, f"it has version {header.get('version')}, and this release reads version {VERSION}")
+        raise CheckpointVersionError(
+            f"checkpoint {path}: it has version {header.get('version')}, and this release reads version {VERSION}: "
+            "run the release that wrote it, or move it away to go on from the committed offset without what was learnt"
+        )
     if header.get("sha256") != hashlib.sha256(packed).hexdigest():
         raise _unusable(path, "its content doesn't match its sha256")
     try:

@@ -26,6 +26,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from schemas.wire import check_format
 from streams.stages.keeping import KeepingService
 from streams.stages.partitions import AbandonedError, Held, from_another_log
 from streams.stages.sending import Send
@@ -82,6 +83,8 @@ class ConsumingService(KeepingService[S]):
                 return
             if records[0].offset < held.next_offset:
                 raise from_another_log(self.stage, held.tp, offset=held.next_offset, found=records[0].offset)
+            for record in records:
+                check_format(record.topic, record.partition, record.offset, record.headers)
             started = time.monotonic()
             sends = self.process(held.state, records)
             if not await self._sent(held, sends):

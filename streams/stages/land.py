@@ -23,6 +23,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from schemas.wire import check_format
 from streams.core.batches import read_record
 from streams.stages.land_partition import PartitionLander, ReleasedError
 from streams.stages.landing import STAGE, Held
@@ -70,6 +71,8 @@ class LandService(PartitionLander):
 
     async def _take(self, held: Held, records: Sequence[ConsumerRecord]) -> None:
         """Read records into the partition's buffer, and stop fetching when a batch is there: memory stays bounded."""
+        for record in records:
+            check_format(record.topic, record.partition, record.offset, record.headers)
         read = await asyncio.to_thread(lambda: [read_record(held.table, r.offset, r.value) for r in records])
         self._figures.read(held.tp, read)
         if held.released or held.records is None:

@@ -30,6 +30,7 @@ from mode import Service
 
 from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position, PriceStatus
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
+from schemas.wire import HEADERS
 from streams.core.charge import Charged, Charger, refused
 from streams.core.decode import EPOCH, RawRecord
 from streams.core.packed import pack
@@ -93,7 +94,7 @@ class Outlet(Service):
         item = _InFlight(event)
         try:
             value = pack(charged.record)
-        except ValueError as error:  # a charge that can't be written; what escaped here would be lost
+        except (ValueError, TypeError) as error:  # a charge that can't be written; what escaped here would be lost
             charged = refused(event.value, charged.record.position, error, arrived(event.message.timestamp))
             value = pack(charged.record)
         record = charged.record
@@ -116,7 +117,7 @@ class Outlet(Service):
         assert self._producer is not None  # noqa: S101  started before any agent reads
         try:
             delivery: asyncio.Future[Any] = await self._producer.send(
-                send.topic, send.value, key=send.key, partition=send.partition
+                send.topic, send.value, key=send.key, partition=send.partition, headers=HEADERS
             )
         except KafkaError as error:
             log.warning("send failed, will be repeated", topic=send.topic, error=type(error).__name__)

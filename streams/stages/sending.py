@@ -11,6 +11,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from schemas.wire import HEADERS
+
 STOP_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
@@ -79,7 +81,9 @@ class Outgoing:
             if waiting and (send.fence or len(waiting) >= self._in_flight):
                 await _confirmed(waiting)
                 waiting = []
-            sent = await producer.send(send.topic, value=send.value, key=send.key, partition=send.partition)
+            sent = await producer.send(
+                send.topic, value=send.value, key=send.key, partition=send.partition, headers=HEADERS
+            )
             sent.add_done_callback(_heard)
             waiting.append(sent)
         await _confirmed(waiting)

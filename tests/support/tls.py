@@ -12,6 +12,12 @@ from threading import Thread
 from typing import Any
 
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,15 @@ class Papers:
 
 def papers_for(folder: Path, *names: str) -> Papers:
     """An authority, and a server certificate for `names`."""
+    folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     papers = Papers(folder / "authority.pem", folder / "server.pem")
     authority.cert_pem.write_to_path(papers.authority)
-    authority.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(papers.server)
+    issued = authority.issue_cert(*names)
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+    # As PKCS#8: Java takes no other form.
+    papers.server.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + chain)
     return papers
 
 

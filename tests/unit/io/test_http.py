@@ -48,8 +48,8 @@ def test_without_a_token_everyone_on_loopback_reads() -> None:
 
 
 def test_with_a_token_only_who_has_it() -> None:
-    wrong: tuple[dict[str, str], ...] = ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}, {"Authorization": "Bearer"},
-             {"Authorization": f"Bearer {TOKEN[1:]}"})  # fmt: skip
+    texts = (f"Bearer {TOKEN}x", TOKEN, "Bearer", f"Bearer {TOKEN[1:]}")
+    wrong = [{}, *({"Authorization": text} for text in texts)]
     right, *others = asked(TOKEN, {"Authorization": f"Bearer {TOKEN}"}, *wrong)
     assert (right[0], right[1]) == (200, 503)
     assert "price" in right[2]
