@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -83,12 +83,14 @@ def figures(judged: Judged) -> Figures:
 
 
 def _per_kind(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
-    kinds: dict[str, list[Outcome]] = defaultdict(list)
+    """By kind, and where labels of one kind expect different things (small ones need not page), by both."""
+    kinds: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        kinds[outcome.label.kind].append(outcome)
+        kinds[outcome.label.kind, outcome.label.expect].append(outcome)
+    mixed = Counter(kind for kind, _ in kinds)
     return {
-        kind: {
-            "expect": ones[0].label.expect,
+        (kind if mixed[kind] == 1 else f"{kind} ({expect})"): {
+            "expect": expect,
             "labels": len(ones),
             "met": sum(one.met for one in ones),
             "alerts": sum(one.alerts for one in ones),
@@ -96,7 +98,7 @@ def _per_kind(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
             "usd": _total(one.usd for one in ones),
             "usd_before_detection": _total(one.usd_before for one in ones),
         }
-        for kind, ones in sorted(kinds.items())
+        for (kind, expect), ones in sorted(kinds.items())
     }
 
 

@@ -60,6 +60,9 @@ def test_every_figure() -> None:
     assert (found.recorded, found.kept_quiet) == ("1/1", "0/1")
     assert found.excess_usd_paged == "50"
     assert found.first_usd_paged == "5"
+    assert {name: one["met"] for name, one in found.per_kind.items()} == {
+        "loop (alert)": 1, "loop (finding)": 1, "loop (silence)": 0,
+    }  # fmt: skip
     assert found.per_series["team=a"] == {"alerts": 2, "false_alerts": 1, "excess_usd": "20"}
 
 
