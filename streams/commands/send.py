@@ -21,9 +21,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from replay.readers import ReaderError, read
 from replay.readers.base import Item
+from replay.shifting import moved, time_of
 from schemas.records import Position
 from schemas.topics import DEAD_LETTERS, TOKEN_CALLS, TOPIC_BY_EVENT_TYPE, TOPICS, Topic
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
+from streams.commands.pacing import AT_ONCE, Pace, Plan, plan_of
 from streams.core.decode import RawRecord, Rejection, dead_letter
 from streams.io.kafka import make_producer, topic_name
 from streams.settings import Settings
@@ -47,28 +49,40 @@ def send(
     file: Annotated[Path, typer.Argument(help="NDJSON of events (plain, gzip, zstd), a bill, or - for stdin")],
     batch: Annotated[int, typer.Option("--batch", min=1, help="most events per record, as a JSON array")] = 100,
     topic: Annotated[str | None, typer.Option("--topic", help="send all to this topic, whatever the type")] = None,
+    speed: Annotated[str, typer.Option(help="60x: an hour in a minute (default: as fast as it goes)")] = "",
+    to_now: Annotated[bool, typer.Option("--shift-to-now", help="move all times: the first event is now")] = False,
+    end_now: Annotated[bool, typer.Option("--end-now", help="so that the last event is now when it is sent")] = False,
+    shift: Annotated[int | None, typer.Option(help="move all times by these seconds: to send the same again")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Put events on Kafka. What a row is worth is for the service to say: a bad one becomes a dead letter there.
 
     A row of a bill that is no event at all goes to the dead letters at once, with its file, its row and the reason.
+    A history may be sent at the pace of its events, moved to now; the ids of moved events name the move, so that the
+    same move sent twice is duplicates and another move is not.
     """
     settings = settings_of(config, overrides)
     console = Console(stderr=True)
     forced = _named(topic)
     sent = Sent()
+    again = ""
     try:
-        source = records(file, batch, forced)
+        ahead = settings.limits.max_future_seconds
+        plan = plan_of(file, speed, to_now=to_now, end_now=end_now, shift=shift, ahead=ahead)
+        if plan.shift:
+            again = f"; the same events again: --shift {plan.shift}"
+            console.print(f"times are moved by {plan.shift:+,} s{again}", highlight=False)
+        source = records(file, batch, forced, plan)
         first = list(islice(source, 1))  # a file that can't be read is said before a broker is looked for
-        asyncio.run(sending(settings, chain(first, source), sent, console))
+        asyncio.run(sending(settings, chain(first, source), sent, console, plan))
     except ReaderError as error:
         raise UserError(str(error)) from None
     except KafkaError as error:
         problem = f"kafka at {settings.kafka.bootstrap_servers}: {type(error).__name__}"
         raise Failed(f"{problem}; {sent.events} events were acknowledged before it") from None
     except KeyboardInterrupt:
-        raise Failed(f"interrupted; {sent.events} events were acknowledged") from None
+        raise Failed(f"interrupted; {sent.events} events were acknowledged{again}") from None
     for name, count in sorted(sent.by_topic.items()):
         console.print(f"{name}: {count:,} {'rows refused' if name == DEAD_LETTERS.name else 'events'}")
     console.print(f"acknowledged: {sent.events:,} events in {sent.records:,} records")
@@ -85,21 +99,26 @@ class Record:
     value: bytes
     events: int
     row: int
+    at: float | None = None  # when its last event happened, moved, where it is sent at a pace
     joinable: bool = False  # one well-formed JSON value, which may stand in an array
 
 
-def records(file: Path, batch: int, forced: Topic | None) -> Iterator[Record]:
-    """The file's events as records."""
-    yield from batched((record_of(item, forced, file.name) for item in read(file)), batch)
+def records(file: Path, batch: int, forced: Topic | None, plan: Plan = AT_ONCE) -> Iterator[Record]:
+    """The file's events as records, moved and told apart by time as planned."""
+    items = (moved(item, plan.shift) for item in read(file))
+    single = (record_of(item, forced, file.name, at=time_of(item) if plan.speed else None) for item in items)
+    yield from batched(single, batch, plan.speed)
 
 
-def batched(single: Iterable[Record], batch: int) -> Iterator[Record]:
+def batched(single: Iterable[Record], batch: int, span: float | None = None) -> Iterator[Record]:
     """Records of one event joined, up to `batch` of them. An array holds neighbours of one topic, in the file's order.
 
     The order is kept on purpose: an array by key would span more event time than windows wait for.
     """
     waiting: dict[str, list[Record]] = {}
     for record in single:
+        if span is not None and record.at is not None:
+            yield from _due(waiting, record.at - span)
         if batch == 1 or not record.joinable:
             yield record
             continue
@@ -114,12 +133,20 @@ def batched(single: Iterable[Record], batch: int) -> Iterator[Record]:
     yield from (_joined(group) for group in waiting.values() if group)
 
 
+def _due(waiting: dict[str, list[Record]], before: float) -> Iterator[Record]:
+    """What waits to be joined with events that are too far from it in time."""
+    for group in waiting.values():
+        if group and group[0].at is not None and group[0].at <= before:
+            yield _joined(group)
+            group.clear()
+
+
 def _joined(group: list[Record]) -> Record:
     value = b"[" + b",".join(record.value for record in group) + b"]"
-    return Record(group[0].topic, None, value, len(group), group[0].row)
+    return Record(group[0].topic, None, value, len(group), group[0].row, group[-1].at)
 
 
-def record_of(item: Item, forced: Topic | None, file: str) -> Record:
+def record_of(item: Item, forced: Topic | None, file: str, at: float | None = None) -> Record:
     """An item of a reader as a record. `file` names it in a dead letter."""
     event: Any = item.event
     if item.fault is not None:
@@ -132,7 +159,8 @@ def record_of(item: Item, forced: Topic | None, file: str) -> Record:
             return Record(forced or TOKEN_CALLS, None, value, 1, item.row)
     events = len(event) if isinstance(event, list) else 1
     first = event[0] if isinstance(event, list) and event else event
-    return Record(forced or _topic(first), _key(first), value, events, item.row, joinable=not isinstance(event, list))
+    joinable = not isinstance(event, list)
+    return Record(forced or _topic(first), _key(first), value, events, item.row, at, joinable)
 
 
 def _refused(item: Item, fault: Rejection, file: str) -> Record:
@@ -164,16 +192,23 @@ def _named(topic: str | None) -> Topic | None:
     return found
 
 
-async def sending(settings: Settings, source: Iterator[Record], sent: Sent, console: Console) -> None:
+async def sending(
+    settings: Settings, source: Iterator[Record], sent: Sent, console: Console, plan: Plan = AT_ONCE
+) -> None:
     """Put records on Kafka in their order; `sent` says what was acknowledged, also when this is cut off."""
     producer = make_producer(settings, client_id="spendstream-send")
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
     try:
         await producer.start()
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("events", total=None)
+            task = progress.add_task("events", total=plan.events)
             in_flight: list[tuple[Record, asyncio.Future[Any]]] = []
+            pace = Pace(plan, asyncio.get_running_loop().time())
             for record in source:
+                if pause := pace.pause(record.at, asyncio.get_running_loop().time()):
+                    await _acknowledged(in_flight, sent)
+                    progress.update(task, completed=sent.events)
+                    await asyncio.sleep(pause)
                 in_flight.append((record, await _start(producer, settings, record)))
                 if len(in_flight) >= IN_FLIGHT:
                     await _acknowledged(in_flight, sent)
