@@ -16,6 +16,7 @@ from tests.faults.workers import Worker
 SAMPLE_SECONDS = 1.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 320, 60, 40, 46, 90
+NAME_HEIGHT = 14
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # told apart by the colour-blind too
 
 Points = list[tuple[float, float]]  # (seconds since the start, MB)
@@ -98,15 +99,17 @@ def svg(points: Mapping[str, Points], outage: tuple[float, float], title: str) -
         f'<text x="{x(minute * 60)}" y="{HEIGHT - 16}" text-anchor="middle">{minute} min</text>'
         for minute in range(int(last // 60) + 1)
     ]
-    for (name, line), colour in zip(sorted(points.items()), COLOURS, strict=False):
-        parts += _line(name, [(x(at), y(value)) for at, value in line], colour)
+    lines = sorted(points.items(), key=lambda item: item[1][-1][1])  # from the bottom, so that names don't overlap
+    at = float(HEIGHT)
+    for (name, line), colour in zip(lines, COLOURS, strict=False):
+        at = min(at - NAME_HEIGHT, y(line[-1][1]) + 4)
+        parts += _line(name, [(x(when), y(value)) for when, value in line], colour, at)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _line(name: str, places: Sequence[tuple[float, float]], colour: str) -> list[str]:
+def _line(name: str, places: Sequence[tuple[float, float]], colour: str, name_at: float) -> list[str]:
     path = " ".join(f"{left},{top}" for left, top in places)
-    left, top = places[-1]
     return [
         f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>',
-        f'<text x="{left + 6}" y="{top + 4}" fill="{colour}">{escape(name)}</text>',
+        f'<text x="{places[-1][0] + 6}" y="{name_at}" fill="{colour}">{escape(name)}</text>',
     ]

@@ -13,11 +13,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# The command line's entry; it ends when our end of its standard input closes, however we end.
-ENTRY = """
-import os, threading
+SKEW = "FAULTS_SKEW_SECONDS"
+# The command line's entry, in a process that ends when our end of its standard input closes, however we end. Its clock
+# may be wrong: what it reads is, what it waits by is not. (libfaketime breaks timed waits of threads.)
+ENTRY = f"""
+import os, threading, time
+from datetime import timedelta
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(9)), daemon=True).start()
+skew, right = float(os.environ.get("{SKEW}", "0")), time.time
+if skew:
+    time.time = lambda: right() + skew
+from streams import app as service
 from streams.cli import app
+now = service.utc_now
+service.utc_now = lambda: now() + timedelta(seconds=skew)
 app()
 """
 COMMAND = (sys.executable, "-c", ENTRY, "worker")
