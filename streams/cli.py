@@ -21,8 +21,10 @@ from streams.commands.price import price
 from streams.commands.replay import replay
 from streams.commands.report import report
 from streams.commands.reprice import reprice
+from streams.commands.restate import restate
 from streams.commands.schema import schema
 from streams.commands.send import send
+from streams.commands.warm import warm
 from streams.commands.worker import worker
 
 app = typer.Typer(
@@ -47,8 +49,8 @@ def _root(
 
 
 COMMANDS = (
-    demo, console, worker, api, init, send, replay, report, diff, backtest, export, price, reprice, doctor,
-    schema,
+    demo, console, worker, api, init, send, warm, replay, report, diff, backtest, export, price, reprice,
+    restate, doctor, schema,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
