@@ -55,8 +55,7 @@ class Worker:
     def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Start the process. `extra` is added to its environment this time."""
         self._wanted = True
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        self._let_go()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own command
                 [*COMMAND, *self.stages], cwd=ROOT, env={**self._environment, **(extra or {})}, stdout=log, stderr=log,
@@ -110,6 +109,12 @@ class Worker:
             self._send(signal.SIGKILL)
             self._process.wait(10.0)
             return -signal.SIGKILL
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 @contextlib.asynccontextmanager
