@@ -22,15 +22,24 @@ from schemas.records import Charge, DeadLetter
 ROWS_PER_GROUP = 10_000  # a charge takes about 4 kB while it waits
 
 
+SUMMARY = "summary.json"
+FILES = ("charges.parquet", "dead_letters.ndjson", "findings.ndjson", "alerts.ndjson", SUMMARY)
+
+
 class Folder:
-    """Writes the outputs of one replay into a folder, made when it is not there."""
+    """Writes the outputs of one replay into a folder, made when it is not there.
+
+    They have their names only when the replay is finished, the summary last: what was cut off leaves what was there
+    before, and nothing that looks whole.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        self._charges = pq.ParquetWriter(path / "charges.parquet", CHARGES, compression="zstd")
+        self._charges = pq.ParquetWriter(self._under_way("charges.parquet"), CHARGES, compression="zstd")
         self._rows: list[Charge] = []
-        self._dead_letters = (path / "dead_letters.ndjson").open("w", encoding="utf-8")
+        self._dead_letters = self._under_way("dead_letters.ndjson").open("w", encoding="utf-8")
+        self._finished = False
 
     def __enter__(self) -> Self:
         return self
@@ -38,9 +47,13 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
-        self._charges.close()
-        self._dead_letters.close()
+        try:
+            if self._finished and kind is None:
+                self._flush()
+        finally:
+            self._charges.close()
+            self._dead_letters.close()
+            self._name(whole=self._finished and kind is None)
 
     def add(self, charges: Iterable[Charge], dead_letters: Iterable[DeadLetter]) -> None:
         """Write what came of one row."""
@@ -54,8 +67,8 @@ class Folder:
         """Write findings, alerts and the summary, which is returned."""
         findings = sorted(replay.findings.values(), key=lambda f: (f.detected_at, f.finding_id))
         alerts = sorted(replay.alerts.values(), key=lambda a: (a.detected_at, a.alert_id))
-        _write_lines(self.path / "findings.ndjson", findings)
-        _write_lines(self.path / "alerts.ndjson", alerts)
+        _write_lines(self._under_way("findings.ndjson"), findings)
+        _write_lines(self._under_way("alerts.ndjson"), alerts)
         totals = replay.totals
         summary: dict[str, object] = {
             "events_read": totals.events_read,
@@ -74,8 +87,21 @@ class Folder:
             "wall_seconds": round(wall_seconds, 3),
             "events_per_second": round(totals.events_read / wall_seconds, 1) if wall_seconds else None,
         }
-        (self.path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        self._under_way(SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        self._finished = True
         return summary
+
+    def _under_way(self, name: str) -> Path:
+        return self.path / f".{name}.part"
+
+    def _name(self, *, whole: bool) -> None:
+        if whole:  # a summary that stands beside the outputs of another replay would be a lie
+            (self.path / SUMMARY).unlink(missing_ok=True)
+        for name in FILES:
+            if whole:
+                self._under_way(name).replace(self.path / name)
+            else:
+                self._under_way(name).unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if not self._rows:

@@ -17,7 +17,7 @@ from replay.readers.together import expand, rows
 from replay.run import Replay
 from streams import build
 from streams.collector import collect_rarely
-from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
+from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.core.alert import Alerter
 from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch
@@ -50,6 +50,10 @@ def replay(
             summary = folder.finish(run, time.monotonic() - started)
     except ReaderError as error:
         raise UserError(str(error)) from None
+    except KeyboardInterrupt:
+        raise Failed(f"interrupted after {run.totals.events_read:,} events; {out} is as it was before") from None
+    except OSError as error:
+        raise Failed(f"{out}: can't be written ({error.strerror or error})") from None
     for name, value in summary.items():
         console.print(f"{name}: {value}", highlight=False)
 
