@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import orjson
 
 from replay.backtest.detect import PRODUCT, Plan, Raised, Seen, run
 from replay.backtest.histories import History, Points
+from replay.backtest.score import METRIC
 from replay.backtest.tape import Recorded, Tape, recorded, windows
 from replay.readers.together import rows
 from replay.run import Replay
@@ -89,8 +91,8 @@ def history_digest(history: History, settings: Settings) -> str:
 
 
 def _fingerprint(history: History, settings: Settings) -> str:
-    """The same for the same content, prices, rules and roll settings, whenever it is asked for."""
-    digest = blake2b(rolled_by(settings) + bytes([FORMAT]), digest_size=12)
+    """The same for the same content, prices, rules, roll settings and release, whenever it is asked for."""
+    digest = blake2b(rolled_by(settings) + version("spendstream").encode() + bytes([FORMAT]), digest_size=12)
     prices = settings.prices
     books = [path for path in (prices.rules_file, prices.owners_file, prices.fx_file) if path is not None]
     if prices.rates_dir is not None:
@@ -128,7 +130,7 @@ def _watched(plan: Plan, points: Points) -> Seen:
     detector = DETECTORS[METRIC_DETECTOR if plan.detector == PRODUCT else plan.detector]()
     nothing = Decimal(0)
     alerts = tuple(
-        Raised(str(number), "anomaly", {}, "metric", utc(at), nothing, nothing)
+        Raised(str(number), "anomaly", {}, METRIC, utc(at), nothing, nothing)
         for number, (at, value) in enumerate(points)
         if detector.update(at, value).alert
     )

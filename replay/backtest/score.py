@@ -15,7 +15,8 @@ from typing import Literal
 from replay.backtest.detect import Raised, Seen
 from replay.backtest.labels import Label, Truth
 
-LATE = {"line_item": timedelta(hours=24), "metric": timedelta(0)}  # a bill's hour is known a day later
+METRIC = "metric"  # stands for a meter where there are no dollars
+LATE = {"line_item": timedelta(hours=24), METRIC: timedelta(0)}  # a bill's hour is known a day later
 GRACE = timedelta(minutes=30)
 Verdict = Literal["hit", "quiet", "false", "unknown"]
 
@@ -106,7 +107,8 @@ def _outcome(label: Label, paged: Sequence[Raised], found: Sequence[Raised], lab
     if first is not None and delay is not None:
         span = (label.end - label.start).total_seconds()
         known = label.excess_usd
-        before = abs(float(first.first_usd)) if known is None else known * min(1.0, delay / span)
+        told = None if first.meter == METRIC else abs(float(first.first_usd))
+        before = told if known is None else known * min(1.0, delay / span)
     return Outcome(label, met, delay, len(paged), label.excess_usd, before)
 
 

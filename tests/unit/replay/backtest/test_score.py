@@ -78,6 +78,12 @@ def test_the_dollars_of_an_incident_of_unknown_cost_are_those_its_alert_knew() -
     assert (found.usd_at_stake, found.usd_before_detection, found.usd_before_share) == (None, 1.0, None)
 
 
+def test_a_metric_has_no_dollars() -> None:
+    truth = Truth((label("one", (100, 110)),))
+    found = figures(judge(Seen((alert("x", 101, "metric"),), ()), truth, START, END))
+    assert (found.caught, found.usd_before_detection) == (1, None)
+
+
 def test_without_labels_nothing_is_right_or_wrong() -> None:
     found = figures(judge(SEEN, None, START, END))
     assert (found.recall, found.precision, found.false_alerts) == (None, None, 0)
