@@ -28,7 +28,7 @@ CALM_BUCKETS = (5, 2)  # in a row that close a finding: below an hour, and from 
 TELL_ALL = 10  # buckets: the first of a finding are all told, as paging ahead needs them
 GROWTH = 1.25  # afterwards it is told again when it has grown by so much
 MOST_DRIVERS = 5
-MOST_FINDINGS = 50_000  # a threshold that opens more would page all day, and take hours to group
+MOST_FINDINGS = 4_000  # a threshold that opens more in a history would page all day, and take hours to group
 
 Flags = npt.NDArray[np.bool_]
 
