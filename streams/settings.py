@@ -304,6 +304,8 @@ class Alerts(Section):
         faults = list(unknown_receivers(self.receivers, self.routes, self.quiet, self.escalate))
         if not levels_rise(self.escalate):
             faults.append("escalate: each level must come after the one before it")
+        if not self.alertmanager_url and any("alertmanager" in route.receivers for route in self.routes):
+            faults.append("routes: one names alertmanager, and alertmanager_url is not set")
         if faults:
             raise ValueError("; ".join(faults))
         return self

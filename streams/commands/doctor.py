@@ -17,6 +17,7 @@ from streams.api.access import Access
 from streams.app import utc_now
 from streams.commands.common import ConfigOption, Failed, SetOption, settings_of
 from streams.io import channels, clickhouse
+from streams.io.actions.make import make_actuators
 from streams.io.clickhouse import StoreError
 from streams.io.migrations import MigrationError
 from streams.io.topics import TopicsError, compare_topics
@@ -104,6 +105,11 @@ def _receivers(settings: Settings) -> Iterator[Check]:
         mend = "give its URL (and a webhook's secret) by a file or an environment variable"
         yield _guarded(f"receiver {receiver.name}", partial(_receiver, settings, receiver), mend)
     yield _guarded("links in messages", lambda: _links(settings), "name a secret of 20 characters or more")
+    if settings.remedies.policies:
+        yield _guarded("remedies", lambda: _remedies(settings), "name the file or variable of the token")
+    if settings.api.host not in LOOPBACK:
+        mend = "put a proxy with TLS before it, and keep the port inside a private network"
+        yield Check("API address", f"the API listens on {settings.api.host} without TLS", mend, warning=True)
     if settings.api.tokens:
         yield _guarded("tokens of the API", lambda: _tokens(settings), "see the message")
     if settings.alerts.alertmanager_url:
@@ -123,6 +129,10 @@ def _links(settings: Settings) -> None:
     secret = settings.api.link_secret()
     if secret is not None and not settings.api.public_url:
         raise ValueError("api.link_secret is set and api.public_url is not: links would lead nowhere")
+
+
+def _remedies(settings: Settings) -> None:
+    make_actuators(settings, utc_now)
 
 
 def _tokens(settings: Settings) -> None:

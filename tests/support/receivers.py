@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ class FakeReceiver:
     taken: list[Any] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     raw: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # headers in small letters, and body
+    times: list[float] = field(default_factory=list)  # time.time
     turned_away: int = 0
     down: bool = False
     refuses: str = "\0"
@@ -27,6 +29,7 @@ class FakeReceiver:
         if self.down or self.refuses in body.decode():
             self.turned_away += 1
             return 503
+        self.times.append(time.time())
         self.raw.append((headers, body))
         self.taken.append(json.loads(body))
         self.paths.append(path)

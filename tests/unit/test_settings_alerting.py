@@ -27,6 +27,7 @@ def loaded(tmp_path: Path, text: str) -> Settings:
     [
         ('[[alerts.routes]]\nreceivers = ["nobody"]', "routes.0.receivers: there is no receiver nobody"),
         ('[[alerts.routes]]\nreceivers = []\nescalate = [{after_seconds = 5, receivers = ["x"]}]', "routes.0.escalate"),
+        ('[[alerts.routes]]\nreceivers = ["alertmanager"]', "alertmanager_url is not set"),
         ('[[alerts.quiet]]\nhours = "22:00-06:00"\nreceivers = ["x"]', "quiet.0: there is no receiver x"),
         ('[[alerts.quiet]]\nhours = "22:00-06:00"\nmode = "instead"', "instead names who is told"),
         ('[[alerts.quiet]]\nhours = "22:00-22:00"', "hours begin and end at the same time"),
