@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 STAGES = ("price", "land", "roll", "detect", "alert")
-OURS = ("init", *STAGES)
+OURS = ("init", *STAGES, "console")
 PLACEHOLDER = re.compile(r"^\$\{([A-Z_]+):\?[^}]+\}$")
+FROM_ENV = "from-env-and-long-enough"
 every_service = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -68,8 +70,14 @@ def test_ports_are_on_loopback(name: str) -> None:
 @every_service
 def test_no_password_is_in_the_file(name: str) -> None:
     environment = SERVICES[name].get("environment", {})
-    secrets = {key: value for key, value in environment.items() if re.search("PASSWORD|SECRET|TOKEN|KEY$", key)}
+    secrets = {key: value for key, value in environment.items() if re.search("PASSWORD|SECRET|TOKEN$|KEY$", key)}
     assert not {key: value for key, value in secrets.items() if not PLACEHOLDER.match(str(value))}
+
+
+def test_a_token_is_named_by_its_variable() -> None:
+    named = json.loads(SERVICES["console"]["environment"]["SPENDSTREAM_API__TOKENS"])
+    assert [set(token) for token in named] == [{"name", "role", "token_env"}]
+    assert all(token["token_env"] in SERVICES["console"]["environment"] for token in named)
 
 
 def test_every_password_has_its_line_in_the_example() -> None:
@@ -90,12 +98,13 @@ def test_its_settings_load(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.chdir(tmp_path)
     environment = SERVICES[name]["environment"]
     for variable, value in environment.items():
-        monkeypatch.setenv(variable, PLACEHOLDER.sub("from-env", str(value)))
+        monkeypatch.setenv(variable, PLACEHOLDER.sub(FROM_ENV, str(value)))
     settings = load()
     changed = settings.model_dump(exclude_defaults=True)
     leaves = sum(len(section) for section in changed.values())
-    assert leaves == len(environment), "a variable sets nothing"
-    assert settings.clickhouse.password.get_secret_value() == "from-env"
+    assert leaves == sum(name.startswith("SPENDSTREAM_") for name in environment), "a variable sets nothing"
+    assert all(token.resolved() for token in settings.api.tokens)
+    assert settings.clickhouse.password.get_secret_value() == FROM_ENV
     assert settings.clickhouse.database == Settings().clickhouse.database  # reader.xml and Grafana name it
     assert settings.kafka.bootstrap_servers.partition(":")[0] in SERVICES
 
@@ -108,14 +117,15 @@ def test_its_command_exists(name: str) -> None:
     command, *arguments = SERVICES[name]["command"]
     commands = {found.callback.__name__ for found in app.registered_commands if found.callback}
     assert command in commands
-    assert arguments == ([] if name == "init" else [name])
+    assert arguments == ([name] if name in STAGES else [])
     assert set(STAGES) == set(HOSTED)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [*STAGES, "console"])
 def test_health_is_asked_where_it_is_served(name: str) -> None:
     program = SERVICES[name]["healthcheck"]["test"][-1]
-    assert f"http://127.0.0.1:{Settings().metrics.port}/health" in program
+    port = Settings().console.port if name == "console" else Settings().metrics.port
+    assert f"http://127.0.0.1:{port}/health" in program
     compile(program, name, "exec")
 
 
