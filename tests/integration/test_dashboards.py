@@ -1,39 +1,21 @@
-"""Dashboards and alert rules ask for what exists: metrics of the service, tables of the schema, valid configuration."""
+"""Panels and alert rules ask Prometheus for metrics that the service has, and configuration is valid."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml
 from prometheus_client import Metric
 
-from streams.io.clickhouse import ClickHouseStore
 from streams.metrics import Metrics
+from tests.support.grafana import targets
 from tests.support.require import require
 
 ROOT = Path(__file__).parents[2]
-GRAFANA = ROOT / "dashboards/grafana"
 RULES = ROOT / "dashboards/prometheus/rules.yml"
-DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in GRAFANA.glob("dashboards/*.json")}
-SOURCES: list[dict[str, Any]] = yaml.safe_load(
-    (GRAFANA / "provisioning/datasources/datasources.yml").read_text(encoding="utf-8")
-)["datasources"]
-SQL_FILES = sorted(GRAFANA.glob("sql/*/*.sql"))
-
-
-def targets() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every query: the dashboard's name, the panel's title, the target."""
-    for name, dashboard in DASHBOARDS.items():
-        for panel in dashboard["panels"]:
-            for target in panel["targets"]:
-                yield name, panel["title"], target
 
 
 def names(metric: Metric) -> set[str]:
@@ -51,34 +33,6 @@ def run(*command: str) -> None:
     require(shutil.which(command[0]), f"{command[0]}, to check configuration of Prometheus or Alertmanager")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_there_are_dashboards_and_their_ids_are_their_file_names() -> None:
-    assert {name: dashboard["uid"] for name, dashboard in DASHBOARDS.items()} == {
-        "live-spend": "live-spend",
-        "pipeline": "pipeline",
-    }
-
-
-def test_panels_ask_data_sources_that_are_provisioned() -> None:
-    provisioned = {(source["type"], source["uid"]) for source in SOURCES}
-    assert {(t["datasource"]["type"], t["datasource"]["uid"]) for _, _, t in targets()} == provisioned
-
-
-def test_the_query_of_each_clickhouse_panel_is_the_file_named_after_it() -> None:
-    found = {}
-    for dashboard, title, target in targets():
-        if "rawSql" in target:
-            slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-            found[GRAFANA / "sql" / dashboard / f"{slug}.sql"] = target["rawSql"]
-    assert found == {path: path.read_text(encoding="utf-8").strip() for path in SQL_FILES}
-
-
-@pytest.mark.parametrize("path", SQL_FILES, ids=lambda path: str(path.stem))
-def test_each_query_runs_on_the_tables(path: Path, store: ClickHouseStore) -> None:
-    sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 >= now() - INTERVAL 1 DAY", path.read_text(encoding="utf-8"))
-    assert "$" not in sql
-    store.query(sql)
 
 
 def test_panels_and_rules_ask_for_metrics_that_the_service_has() -> None:

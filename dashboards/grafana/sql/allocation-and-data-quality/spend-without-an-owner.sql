@@ -1,0 +1,8 @@
+SELECT toFloat64(sumIf(r.effective_cost_usd, NOT r.allocated)) AS usd
+FROM spend_by_minute AS r
+WHERE $__timeFilter(minute)
+    AND $__conditionalAll(team IN (${team:singlequote}), $team)
+    AND $__conditionalAll(project IN (${project:singlequote}), $project)
+    AND $__conditionalAll(environment IN (${environment:singlequote}), $environment)
+    AND $__conditionalAll(provider IN (${provider:singlequote}), $provider)
+    AND $__conditionalAll(model IN (${model:singlequote}), $model)

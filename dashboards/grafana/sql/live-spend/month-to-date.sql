@@ -1,0 +1,9 @@
+-- The calendar month (UTC) of the end of the time chosen.
+SELECT toFloat64(sum(r.effective_cost_usd)) AS usd
+FROM spend_by_hour AS r
+WHERE hour >= toStartOfMonth($__toTime) AND hour <= $__toTime
+    AND $__conditionalAll(team IN (${team:singlequote}), $team)
+    AND $__conditionalAll(project IN (${project:singlequote}), $project)
+    AND $__conditionalAll(environment IN (${environment:singlequote}), $environment)
+    AND $__conditionalAll(provider IN (${provider:singlequote}), $provider)
+    AND $__conditionalAll(model IN (${model:singlequote}), $model)
