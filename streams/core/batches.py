@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.core.land import Content, Entry, Table, Unreadable
+from streams.core.land import Content, Entry, Table
+from streams.core.packed import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
