@@ -28,4 +28,4 @@ def feedback_from_json(value: bytes) -> Feedback | None:
 
 def apply(feedback: Feedback, watch: Watch) -> None:
     """Let the series learn it. Raises KeyError on a series of a dimension that there is none of."""
-    watch.feedback(feedback.meter, series_key(feedback.series), feedback.kind, feedback.says)
+    watch.feedback(feedback.meter, series_key(feedback.series), feedback.kind, feedback.says, feedback.finding_id)

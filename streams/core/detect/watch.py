@@ -9,6 +9,7 @@ from typing import Any, Literal
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.budgets import BudgetWatch
+from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
 from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
@@ -60,12 +61,16 @@ class Watch:
             self._expire(lane, complete.end)
         return sorted(out, key=lambda finding: (sorted(finding.series.items()), finding.kind, finding.opened_at))
 
-    def feedback(self, meter: Meter, series: SeriesKey, kind: FindingKind, says: Says) -> None:
+    def feedback(self, meter: Meter, series: SeriesKey, kind: FindingKind, says: Says, finding: str = "") -> None:
         """What a person says of an open finding. `expected`: this level is the usual one from now on. `false_positive`:
-        the same again shall not be told. Unknown series and closed findings are no error: feedback comes late."""
-        for (of, _), lane in self._lanes.items():
+        the same again shall not be told. Unknown series and closed findings are no error: feedback comes late. With its
+        id in `finding` it is not taken for a later one of the same kind."""
+        for (of, width), lane in self._lanes.items():
             found = lane.series.get(series) if of == meter else None
-            if found is not None:
+            case = found.cases.get(kind) if found is not None else None
+            if found is None or case is None:
+                continue
+            if not finding or finding == finding_id(kind, meter, series, width, case.stretch.start):
                 found.feedback(kind, expected=says == "expected")
 
     def settle(self) -> None:

@@ -137,6 +137,13 @@ def test_what_is_said_closes_the_finding_with_the_next_window(tmp_path: Path) ->
     assert len({finding["finding_id"] for finding in after}) == 1, "the level is the usual one now"
 
 
+def test_it_is_not_taken_for_a_later_finding(tmp_path: Path) -> None:
+    values = windows(300, 20)
+    found = run(tmp_path, values)
+    earlier = says("expected", {**found[0], "finding_id": "an earlier one"})
+    assert run(tmp_path, [*values[:-20], earlier, *values[-20:]]) == found
+
+
 def test_a_restart_anywhere_comes_to_the_same(tmp_path: Path) -> None:
     values = windows(300, 20)
     judged = [*values[:-20], says("false_positive", run(tmp_path, values)[0]), *values[-20:]]
