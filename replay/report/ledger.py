@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.records import METER_BY_TYPE, Meter
+from schemas.watch import DIMENSIONS
 
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, 900, HOUR, 6 * HOUR, DAY, 7 * DAY)  # what a point of a plot may stand for, in seconds
 TYPE_OF: dict[Meter, str] = {meter: kind for kind, meter in METER_BY_TYPE.items()}
 MICROSECONDS = 1_000_000
-NATIVE = "native"  # money in the bill's own currency
+KEPT = [*DIMENSIONS, "sku", "resource", "operation", "workload", "requests", "input_tokens", "output_tokens",
+        "gpu_minutes", "at", "amount"]  # fmt: skip
+"""What a ledger is asked for; every filter copies all columns."""
 
 
 def step_for(seconds: float, most: int, least: int = 60) -> int:
@@ -37,10 +40,12 @@ class Ledger:
 
     def of(self, series: Mapping[str, str]) -> Ledger:
         """What belongs to a series."""
-        rows = self.rows
+        mask: Any = None
         for name, value in series.items():
-            rows = rows.filter(pc.equal(rows[name], pa.scalar(value, rows[name].type.value_type)))
-        return Ledger(rows, self.meter, self.currency)
+            of = self.rows[name]
+            here = pc.equal(of, pa.scalar(value, of.type.value_type))
+            mask = here if mask is None else pc.and_(mask, here)
+        return self if mask is None else Ledger(self.rows.filter(mask), self.meter, self.currency)
 
     def between(self, start: float, end: float) -> Ledger:
         """What lies in [start, end), in epoch seconds."""
@@ -96,7 +101,7 @@ def ledgers(charges: pa.Table) -> tuple[list[Ledger], dict[tuple[Meter, str], De
                     long[meter, currency] = money(pc.sum(beyond["amount"]))
                 rows_in = rows_in.filter(is_short)
             if rows_in.num_rows:
-                found.append(Ledger(rows_in, meter, currency))
+                found.append(Ledger(rows_in.select(KEPT), meter, currency))
     return found, long
 
 

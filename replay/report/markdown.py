@@ -8,7 +8,7 @@ from datetime import datetime
 from replay.report.content import Report
 from replay.report.incidents import BILL_DELAY, Incident
 from replay.report.ledger import HOUR
-from replay.report.wording import KINDS, dollars, named, saved, share, span, what_it_was, when
+from replay.report.wording import KINDS, dollars, named, saved, share, span, units, what_it_was, when
 from streams.core.alert.words import who
 
 SPECIAL = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|"} | {"\n": " ", "\r": " "})
@@ -87,7 +87,7 @@ def _incident(number: int, one: Incident) -> list[str]:
 def _money(report: Report) -> list[str]:
     lines: list[str] = []
     for table in report.units:
-        rows = [(unit.of, dollars(unit.each), f"{unit.units:,.1f}", dollars(unit.usd)) for unit in table.rows]
+        rows = [(unit.of, dollars(unit.each), units(unit.units), dollars(unit.usd)) for unit in table.rows]
         lines += [f"## USD per {table.per}", "", *_table(("of", "USD each", "units", "spend"), rows), ""]
     for one in report.coverage:
         rows2 = [(team or "no owner", dollars(amount, one.currency)) for team, amount in one.teams]

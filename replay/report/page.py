@@ -26,7 +26,12 @@ def render(report: Report) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        usd=wording.dollars, when=wording.when, span=wording.span, share=wording.share, named=wording.named
+        usd=wording.dollars,
+        when=wording.when,
+        span=wording.span,
+        share=wording.share,
+        named=wording.named,
+        units=wording.units,
     )
     environment.globals.update(
         spend_plot=lambda one: _spend_plot(report, one), card_plot=_card_plot, forecast_plot=_forecast_plot,

@@ -13,18 +13,14 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from schemas.base import Contract
-from schemas.watch import Alert, Finding
+from schemas.watch import DIMENSIONS, Alert, Finding
 
 T = TypeVar("T", bound=Contract)
 
-TEXTS = (
-    "type", "provider", "service", "model", "sku", "region", "account", "account_name", "resource", "resource_name",
-    "operation", "cluster", "namespace", "workload", "accelerator", "capacity_type", "currency", "price_status", "team",
-    "project", "environment", "feature", "principal", "allocation",
-)  # fmt: skip
+TEXTS = (*DIMENSIONS, "type", "currency", "allocation", "sku", "resource", "operation", "workload")
 OTHERS = (
     "time", "period_start", "period_end", "requests", "input_tokens", "output_tokens", "gpu_minutes", "effective_cost",
-    "effective_cost_usd", "billed_cost", "estimated_cost", "part",
+    "effective_cost_usd", "estimated_cost", "part",
 )  # fmt: skip
 
 

@@ -47,6 +47,11 @@ def share(value: float | None) -> str:
     return "\u2013" if value is None else f"{value:.1%}"
 
 
+def units(count: Decimal) -> str:
+    """How many: whole ones from a hundred on, four places below one."""
+    return f"{count:,.{0 if count >= 100 else 1 if count >= 1 else 4}f}"
+
+
 def named(parts: Mapping[str, str]) -> str:
     """What a part of an incident is called: its values, the most telling first."""
     return ", ".join(parts.values()) or "(not told apart)"
