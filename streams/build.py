@@ -21,6 +21,7 @@ from streams.core.detect.watch import WatchRules
 from streams.core.remedy.ledger import Ledger
 from streams.core.remedy.policies import Policy
 from streams.core.roll import RollRules
+from streams.core.severity import SeverityRules
 from streams.core.sums import series_key
 from streams.core.tag import Tagger
 from streams.io.rates import load_pricer
@@ -199,7 +200,12 @@ def watch_rules(settings: Settings) -> WatchRules:
         expire_seconds=detect.expire_seconds,
         max_series=detect.max_series,
         min_excess_usd=alerts.min_excess_usd,
-        critical_usd=alerts.critical_excess_usd,
+        severity=SeverityRules(
+            warning_usd=Decimal(str(alerts.warning_excess_usd)),
+            critical_usd=Decimal(str(alerts.critical_excess_usd)),
+            warning_usd_per_day=Decimal(str(alerts.warning_usd_per_day)),
+            critical_usd_per_day=Decimal(str(alerts.critical_usd_per_day)),
+        ),
         new_series_usd=detect.new_series_usd,
         new_after_seconds=detect.new_after_seconds,
         adopt_seconds=detect.adopt_seconds,

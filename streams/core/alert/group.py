@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from schemas.watch import Finding, Severity
+from schemas.watch import Finding, FindingKind, Severity
 from streams.core.alert.kinship import MOST, is_owned, kinship, may_meet, names_one, rank, share_inside, within
 
 EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
 PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it
+SAME_OUTAGE = timedelta(minutes=5)  # in which all that an outage silences has spoken for the last time
 CADENCES = 2  # detectors of different series decide within a couple of windows of each other
 
 
@@ -65,9 +67,12 @@ class Group:
         """Add a finding, or its next revision."""
         self.findings[finding.finding_id] = finding
 
+    def _own(self) -> list[Finding]:
+        return [finding for finding in self.findings.values() if finding.finding_id not in self.shared]
+
     def name(self) -> None:
         """Choose the core anew: the most particular series whose excess is nearly the group's largest."""
-        own = [finding for finding in self.findings.values() if finding.finding_id not in self.shared]
+        own = self._own()
         best = min(_candidates(own), key=lambda f: (*rank(f.series), -abs(f.excess_usd), f.finding_id))
         current = self.core
         largest = max(abs(finding.excess_usd) for finding in own)
@@ -79,15 +84,23 @@ class Group:
     def fits(self, finding: Finding, reopen: timedelta) -> float:
         """How well a new finding belongs here, 0 (not at all) to 1; from `MOST` on it joins."""
         core = self.core
+        if finding.kind is core.kind is FindingKind.DROP and abs(finding.opened_at - self.opened_at) <= SAME_OUTAGE:
+            return 1.0  # meters don't break one by one in the same minutes: what lies above them has failed
         slack = max(self.slack, timedelta(seconds=CADENCES * finding.cadence_seconds))
-        if not self.is_open and finding.opened_at > self.ended_at + max(slack, reopen):
-            return 0.0
-        if finding.last_seen_at < self.opened_at - slack:
+        over = not self.is_open and finding.opened_at > self.ended_at + max(slack, reopen)
+        if over or finding.last_seen_at < self.opened_at - slack:
             return 0.0
         if within(finding.series, core.series) and names_one(core.series) and may_meet(finding, core):
             return 1.0  # nobody wants a second page for the same key
+        return self._kin(finding, slack)
+
+    def _kin(self, finding: Finding, slack: timedelta) -> float:
+        """The same by what their series name and by where their excess lies."""
+        core = self.core
         found = kinship(finding, core)
         together = abs(finding.opened_at - self.opened_at) <= slack
+        if together and not names_one(finding.series) and any(map(partial(_is_part, finding), self._own())):
+            return max(found, MOST)  # the accounts of a service, once the service has joined, whichever names it
         if together and found >= PART and is_owned(core.series) and (share_inside(finding, core.series) or 0.0) >= MOST:
             return max(found, MOST)  # one cause at an owner shows in several of its parts at once
         return found
@@ -121,6 +134,16 @@ class Group:
             status=saved["status"],
             severity=Severity(saved["severity"]),
         )
+
+
+def _is_part(finding: Finding, whole: Finding) -> bool:
+    """Whether an owner's part does as the owner does."""
+    return (
+        is_owned(whole.series)
+        and within(finding.series, whole.series)
+        and may_meet(finding, whole)
+        and (finding.excess_usd < 0) == (whole.excess_usd < 0)
+    )
 
 
 def _large(findings: list[Finding], part: float) -> list[Finding]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from schemas.watch import Finding, FindingKind, Severity
+from streams.core.severity import SeverityRules
 
 DAY_SECONDS = Decimal(86_400)
 LOUDNESS = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
@@ -46,10 +47,5 @@ class AlertRules:
 
     def severity(self, finding: Finding) -> Severity:
         """By the dollars so far and, while it goes on, those of the next 24 hours."""
-        so_far = abs(finding.excess_usd)
-        ahead = Decimal(0) if finding.status == "closed" else abs(finding.projected_usd_24h)
-        if so_far >= self.critical_usd or ahead >= self.critical_usd_per_day:
-            return Severity.CRITICAL
-        if so_far >= self.warning_usd or ahead >= self.warning_usd_per_day:
-            return Severity.WARNING
-        return Severity.INFO
+        rules = SeverityRules(self.warning_usd, self.critical_usd, self.warning_usd_per_day, self.critical_usd_per_day)
+        return rules.of(finding.excess_usd, finding.projected_usd_24h, going_on=finding.status == "open")

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from schemas.records import Meter
-from schemas.watch import Decomposition, Finding, FindingKind, Severity
+from schemas.watch import Decomposition, Finding, FindingKind
 from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
 from streams.core.detect.drivers import drivers, is_one_payers
 from streams.core.detect.explain import explain
@@ -124,13 +124,6 @@ def finding_id(kind: FindingKind, meter: Meter, series: SeriesKey, width: int, o
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def severity_of(excess: float, per_hour: float, rules: WatchRules) -> Severity:
-    """From dollars: what it has cost, and what it would cost."""
-    if abs(excess) + abs(per_hour) * 24 >= rules.critical_usd:
-        return Severity.CRITICAL
-    return Severity.WARNING if abs(excess) + abs(per_hour) >= rules.min_excess_usd else Severity.INFO
-
-
 def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: int | None = None) -> Finding:
     """The finding's whole state as of `end`. Counts the revision."""
     stretch = case.stretch
@@ -141,6 +134,7 @@ def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: in
     expected = stretch.expected[case.basis]
     excess = Decimal(repr(case.excess)).quantize(MICRO)
     per_hour = case.excess / hours if hours else 0.0
+    projected = Decimal(repr(per_hour * DAY / HOUR)).quantize(MICRO)
     kind = case.kind
     main = drivers(stretch.parts, {} if kind in {FindingKind.NEW_SERIES, FindingKind.IDLE} else usual, expected, excess)
     split: Decomposition | None = None
@@ -163,9 +157,9 @@ def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: in
         expected_usd_per_hour=Decimal(repr(expected_rate)).quantize(MICRO),
         observed_usd_per_hour=Decimal(repr(observed_rate)).quantize(MICRO),
         excess_usd=excess,
-        projected_usd_24h=Decimal(repr(per_hour * DAY / HOUR)).quantize(MICRO),
+        projected_usd_24h=projected,
         score=round(case.score, 4),
-        severity=severity_of(case.excess, per_hour, rules),
+        severity=rules.severity.of(excess, projected, going_on=closed_at is None),
         drivers=main,
         decomposition=split,
         cause=cause_of(split, excess) if split is not None else kind.value,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
 from schemas.records import Meter
 from streams.core.alert.hours import Hours
+from streams.core.severity import SeverityRules
 from streams.core.sums import SeriesKey, utc
 
 HOUR, DAY = 3600, 86_400
@@ -66,7 +67,7 @@ class WatchRules:
     expire_seconds: float = 7 * DAY
     max_series: int = 100_000
     min_excess_usd: float = 5.0  # what an incident must cost, or be about to cost within the hour, to matter
-    critical_usd: float = 250.0  # so far and in the next 24 hours
+    severity: SeverityRules = field(default_factory=SeverityRules)
     new_series_usd: float = 5.0  # a key, model or service never seen before is told when it has spent so much
     new_after_seconds: float = DAY  # a deployment younger than this knows too little to call a series new
     adopt_seconds: float = DAY  # an unusual level that has lasted so long is the new normal

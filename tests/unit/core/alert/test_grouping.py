@@ -185,3 +185,27 @@ def test_the_same_trouble_again_soon_is_the_same_alert(gap: float, count: int) -
     )
     assert len({alert.alert_id for alert in alerts}) == count
     assert [alert.status for alert in alerts] == ["firing", "resolved", "firing"]
+
+
+def test_keys_that_fall_silent_together_are_one_outage() -> None:
+    """The later ones are told later, for each has its own patience; one that fell silent an hour on is another."""
+    drops = [
+        finding({"principal": f"k{n}"}, -10.0 - n, opened=n % 3, seen=50 + 4 * n, kind=FindingKind.DROP)
+        for n in range(6)
+    ]
+    [alert] = last(alerts_of(*drops)).values()
+    assert len(alert.findings) == 6
+    other = finding({"principal": "k9"}, -10.0, opened=65, kind=FindingKind.DROP)
+    assert len(named(*drops, other)) == 2
+
+
+def test_the_accounts_of_a_service_are_one_incident_whichever_names_it() -> None:
+    """The second account is a small part, and comes when the first names the alert already."""
+    alerts = alerts_of(
+        finding({"service": "ec2"}, 28.0, drivers=[driver(0.92, account="a2"), driver(0.08, account="a1")]),
+        finding({"service": "ec2", "account": "a2"}, 26.0),
+        finding({"service": "ec2", "account": "a1"}, 2.2, opened=0.5, seen=120),
+    )
+    [alert] = last(alerts).values()
+    assert alert.series == {"service": "ec2", "account": "a2"}
+    assert len(alert.findings) == 3

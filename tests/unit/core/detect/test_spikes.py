@@ -9,8 +9,11 @@ from decimal import Decimal
 import pytest
 
 from schemas.watch import FindingKind, Severity
+from streams.core.alert.rules import LOUDNESS, AlertRules
+from streams.core.detect.hours import Hours
 from streams.core.detect.rules import Maintenance, WatchRules
 from streams.core.detect.watch import Watch
+from streams.core.severity import SeverityRules
 from streams.core.sums import Sums, utc
 from tests.support.watching import MINUTE, START, Stream, key, steady, tokens
 
@@ -100,6 +103,29 @@ def test_an_incident_does_not_raise_what_is_expected_after_it() -> None:
     assert 15 < again.expected_usd_per_hour < 21
 
 
+def test_what_led_up_to_an_incident_is_not_learnt_either() -> None:
+    """Windows that were only odd when they came belong to the incident once it opens: the usual is as it was."""
+    stream = Stream()
+    stream.feed(KEY, [tokens(50)] * 60)
+    told = stream.feed(KEY, [tokens(145)] * 30)
+    assert told[0].detected_at - told[0].opened_at > timedelta(minutes=1)
+    stream.feed(KEY, [tokens(50)] * 12)
+    again = stream.feed(KEY, [tokens(500)])
+    assert again[0].expected_usd_per_hour == told[0].expected_usd_per_hour == 18
+
+
+def test_an_unusual_hour_is_learnt_at_half_its_height() -> None:
+    """Of the logarithm: nine times the usual is remembered as three, in dollars and in what they bought."""
+    hours = Hours()
+    hours.add_unusual(90.0, 10.0, 0.5)
+    assert (hours.usd, hours.volume) == (30.0, 60.0)
+    stream = Stream()
+    stream.feed(KEY, [tokens(50)] * 120)
+    stream.feed(KEY, [tokens(450)] * 59)
+    (state,) = stream.watch.snapshot()["lanes"][0]["series"]
+    assert Hours.from_json(state["hours"]).usd == pytest.approx(59 * 0.9, rel=0.02)
+
+
 def test_the_same_morning_is_less_of_a_surprise_every_day() -> None:
     """A job of three hours that starts to run every day: told the first days, not for ever."""
     stream = Stream()
@@ -144,12 +170,17 @@ def test_a_small_excess_is_not_worth_a_word() -> None:
 
 
 def test_severity_is_by_dollars() -> None:
-    def worst(critical: float) -> Severity:
-        stream = Stream(rules=WatchRules(min_excess_usd=1.0, critical_usd=critical))
+    """2.7 USD in the first minute: some 3,900 in the next 24 hours. The alert of it says the same."""
+
+    def worst(warning: int, critical: int) -> Severity:
+        rules = SeverityRules(warning_usd_per_day=Decimal(warning), critical_usd_per_day=Decimal(critical))
+        stream = Stream(rules=WatchRules(min_excess_usd=1.0, severity=rules))
         stream.feed(KEY, [*steady(120), tokens(500)])
+        same = AlertRules(Decimal(1), warning_usd_per_day=Decimal(warning), critical_usd_per_day=Decimal(critical))
+        assert same.severity(stream.told[0]) is stream.told[0].severity
         return stream.told[0].severity
 
-    assert (worst(100.0), worst(1e6)) == (Severity.CRITICAL, Severity.WARNING)
+    assert (worst(100, 3000), worst(3000, 5000), worst(5000, 6000)) == tuple(reversed(LOUDNESS))
 
 
 @pytest.mark.parametrize(("factor", "found"), [(1.0, True), (0.1, False)])
