@@ -14,7 +14,7 @@ from schemas.watch import Finding, FindingKind
 from streams.core.detect.cadence import Pace
 from streams.core.detect.decompose import MICRO
 from streams.core.detect.detectors import Detector, State, Verdict
-from streams.core.detect.lifecycle import finding_id, severity_of
+from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.sums import SeriesKey, utc
@@ -107,6 +107,7 @@ class BySeries:
         case.revision += 1
         hours = case.seconds / HOUR
         excess = case.observed - case.expected
+        projected = _money(excess / case.seconds * DAY)
         return Finding.model_construct(
             finding_id=finding_id(case.kind, complete.meter, key, complete.seconds, case.start),
             revision=case.revision,
@@ -122,9 +123,9 @@ class BySeries:
             expected_usd_per_hour=_money(case.expected / hours),
             observed_usd_per_hour=_money(case.observed / hours),
             excess_usd=_money(excess),
-            projected_usd_24h=_money(excess / case.seconds * DAY),
+            projected_usd_24h=projected,
             score=round(case.score, 4),
-            severity=severity_of(excess, excess / hours, self._rules),
+            severity=self._rules.severity.of(_money(excess), projected, going_on=closed_at is None),
             cause=case.kind.value,
             explanation="",
         )
