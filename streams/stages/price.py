@@ -26,6 +26,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from mode import Service
 
 from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position, PriceStatus
@@ -202,11 +203,20 @@ def arrived(timestamp: float | None) -> datetime:
     return at if 2000 <= at.year < 2200 else EPOCH
 
 
+def log_end(consumer: Any, tp: TP) -> int | None:
+    """Where a partition's log ends, as the newest fetch tells; None where that isn't known."""
+    try:
+        end: int | None = consumer.highwater(tp)
+    except AssertionError:  # so aiokafka says that a rebalance has taken it away; Faust hears of that later
+        return None
+    return end
+
+
 def progress(app: faust.App, outlet: Outlet, metrics: Metrics) -> tuple[int, float]:
     """Records behind, and when (time.monotonic) one was last done or there was none to do."""
     behind = 0
     for tp in app.consumer.assignment() if app.consumer else ():
-        end = app.consumer.highwater(tp)
+        end = log_end(app.consumer, tp)
         done = outlet.acked.get((tp.topic, tp.partition))
         lag = max(0, end - done - 1) if end is not None and done is not None else 0
         metrics.lag.labels("price", tp.topic, str(tp.partition)).set(lag)

@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode import Service
 
 from schemas.records import ChargeRecord
-from streams.stages.price import Outlet
+from streams.stages.price import Outlet, log_end
 
 PULSE_SECONDS = 1.0
 STILL = 5  # looks after which a partition that we never read from, and that has nothing to fetch, counts as empty
@@ -49,12 +50,21 @@ class Pulse(Service):
 
     async def _is_done(self, tp: TP) -> bool:
         consumer: Any = self._app.consumer  # its read offset is private, and nothing public says as much
-        end = consumer.highwater(tp)
+        end = log_end(consumer, tp)
         if end is None or any(message.tp == tp for message in consumer.unacked):
             return False
         acked = self._outlet.acked.get((tp.topic, tp.partition))
         # At its assignment a partition's read offset is the committed one, which is the next to read.
         if end == 0 or (acked is not None and acked + 1 >= end) or (consumer._read_offset.get(tp) or 0) >= end:
             return True
-        self._still[tp] = self._still[tp] + 1 if acked is None and await consumer.position(tp) == end else 0
+        self._still[tp] = self._still[tp] + 1 if acked is None and await _position(consumer, tp) == end else 0
         return self._still[tp] >= STILL
+
+
+async def _position(consumer: Any, tp: TP) -> int | None:
+    """What is read next; None when the partition is being taken away."""
+    try:
+        position: int | None = await consumer.position(tp)
+    except IllegalStateError:
+        return None
+    return position

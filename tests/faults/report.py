@@ -11,7 +11,7 @@ from tests.faults.judge import Outcome
 BEGIN, END = "<!-- faults: begin, written by `make faults` -->", "<!-- faults: end -->"
 HEAD = (
     "| fault | times | events | lost | counted twice | unaccounted | looks | wrong totals | false findings "
-    "| missing findings | undelivered alerts | repeated deliveries | recovery s |"
+    "| missing findings | undelivered alerts | repeated deliveries | ended by itself | recovery s |"
 )
 
 
@@ -21,7 +21,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines += [_row(outcome, outcome.fault) for outcome in outcomes]
     sums = Outcome("**all**", 0, 0)
     for name in ("times", "events", "lost", "duplicated", "unaccounted", "looks", "wrong_totals", "false_findings",
-                 "missing_findings", "undelivered", "repeated_deliveries"):  # fmt: skip
+                 "missing_findings", "undelivered", "repeated_deliveries", "restarts_of_its_own"):  # fmt: skip
         setattr(sums, name, sum(getattr(outcome, name) for outcome in outcomes))
     sums.recovery_seconds = max(outcome.recovery_seconds for outcome in outcomes)
     return "\n".join([*lines, _row(sums, "**all**")])
@@ -51,6 +51,7 @@ def _row(outcome: Outcome, name: str) -> str:
     cells = (
         name, f"{outcome.times:,}", f"{outcome.events:,}", outcome.lost, outcome.duplicated, outcome.unaccounted,
         f"{outcome.looks:,}", outcome.wrong_totals, outcome.false_findings, outcome.missing_findings,
-        outcome.undelivered, outcome.repeated_deliveries, f"{outcome.recovery_seconds:.1f}",
+        outcome.undelivered, outcome.repeated_deliveries, outcome.restarts_of_its_own,
+        f"{outcome.recovery_seconds:.1f}",
     )  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.io.kafka import client_config, group_name
-from tests.faults.deployment import STAGES, Deployment
+from streams.io.kafka import client_config, group_name, topic_name
+from tests.faults.deployment import READS, STAGES, Deployment
 from tests.faults.memory import Memory, svg
 from tests.faults.proxy import Mode
 from tests.faults.workers import SKEW
@@ -232,18 +232,23 @@ async def from_the_beginning(run: Deployment, _: int) -> float:
 
 
 async def _forget(run: Deployment, stage: str) -> None:
-    admin = AIOKafkaAdminClient(**client_config(run.settings.kafka))
-    await admin.start()
+    """What `kafka-consumer-groups --reset-offsets --to-earliest` does: the group has no members then."""
+    group = group_name(run.settings, stage)
+    consumer = AIOKafkaConsumer(**client_config(run.settings.kafka), group_id=group, enable_auto_commit=False)
+    await consumer.start()
     try:
+        tps = [TopicPartition(topic_name(run.settings, t), n) for t in READS[stage] for n in range(t.partitions)]
+        consumer.assign(tps)
+        first = await consumer.beginning_offsets(tps)
         while True:
             try:
-                await admin.delete_consumer_groups([group_name(run.settings, stage)])
-            except KafkaError:  # the member has not been seen to be gone yet
+                await consumer.commit(first)
+            except KafkaError:  # the member that stopped has not been seen to be gone yet
                 await asyncio.sleep(0.5)
             else:
                 return
     finally:
-        await admin.close()
+        await consumer.stop()
 
 
 def _needs_mount() -> str | None:
