@@ -16,6 +16,7 @@ from streams import build
 from streams.api.access import Access
 from streams.app import utc_now
 from streams.commands.common import ConfigOption, Failed, SetOption, settings_of
+from streams.core.alert.messages import Places
 from streams.io import channels, clickhouse
 from streams.io.actions.make import make_actuators
 from streams.io.clickhouse import StoreError
@@ -122,7 +123,7 @@ def _receivers(settings: Settings) -> Iterator[Check]:
 
 
 def _receiver(settings: Settings, receiver: Receiver) -> None:
-    channels.make_channel(receiver, settings.alerts, build.places(settings), utc_now)
+    channels.make_channel(receiver, settings.alerts, Places(), utc_now)
 
 
 def _links(settings: Settings) -> None:
