@@ -34,10 +34,9 @@ def make_channel(receiver: Receiver, alerts: Alerts, places: Places, clock: Call
     """The channel of one receiver. Raises ValueError or OSError naming it and its fault."""
     if receiver.kind == "apprise":
         return AppriseChannel(receiver.name, receiver.resolved_url(), places=places, style=receiver.style)
+    url, secret = receiver.resolved_url(), receiver.resolved_secret()
     try:
-        webhook = SignedWebhook(
-            receiver.resolved_url(), [receiver.resolved_secret()], guard=Guard(alerts.allowed_targets), clock=clock
-        )
+        webhook = SignedWebhook(url, [secret], guard=Guard(alerts.allowed_targets), clock=clock)
     except ValueError as error:
         raise ValueError(f"receiver {receiver.name}: {error}") from None
     return WebhookChannel(receiver.name, webhook, places=places)
