@@ -68,7 +68,7 @@ def make_pages(settings: Settings, store: Queries, actions: Actions, clock: Call
     """The handlers, with what they share."""
     console = settings.console
     return Pages(
-        views=Views(store, Latest(clock), console.poll_seconds),
+        views=Views(store, Latest(clock, patience_seconds=1.0), console.poll_seconds),
         sessions=Sessions(settings.api, clock, timedelta(hours=console.session_hours)),
         actions=actions,
         reader=AlertReader(store),
