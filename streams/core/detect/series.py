@@ -25,7 +25,7 @@ ACTIVE = 10  # windows with spend that a judgement needs, however many were sile
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}
 """What went on for so long is how this series is at times, and the same again is not told: GPU jobs last for hours."""
-SCALES = {"gpu_usage": 0.7}  # of what is unusual: GPUs are taken and given back, and don't flicker as requests do
+SCALES = {"gpu_usage": 0.85}  # of what is unusual: GPUs are taken and given back, and don't flicker as requests do
 CALM_WINDOWS = (2, 5)  # in a row that close a finding: of hours and longer, of shorter ones
 
 
