@@ -9,7 +9,8 @@ from streams.app import STAGES
 from streams.core.land import TABLES
 from tests.support.examples import FOLDER, invalid
 
-PEOPLE = {"console", "spendstream alerts", "spendstream api"}  # they ask for changes; what comes of it is a stage's
+# They ask for changes, or say what they could not send; what comes of it is a stage's.
+PEOPLE = {"console", "spendstream alerts", "spendstream api", "spendstream send"}
 WITHOUT_EXAMPLE = {Reason.TOO_LARGE, Reason.INTERNAL_ERROR}  # too big for a file; not a fault of the event
 
 
