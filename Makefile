@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV_COMPILE := build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help install demo test faults fuzz audit lint lock kafka secrets clean
+.PHONY: help install demo test faults bench fuzz audit lint lock kafka secrets clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test: lint  ## lint, types and all tests; those on the real Kafka need Java 17 a
 
 faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 40 minutes; writes docs/faults.md
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+bench: install  ## CPU, memory, bytes and recovery, beside an idiomatic Faust pipeline and the floor; writes build/bench.json
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 fuzz: install  ## every decoder over very many values: make fuzz EXAMPLES=20000
 	@SPENDSTREAM_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest -q tests/fuzz $(ARGS)

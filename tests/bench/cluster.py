@@ -1,0 +1,154 @@
+"""A real Kafka and a folder for ClickHouse, a topic prefix for each run, and what stands on the topics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from schemas.topics import TOKEN_CALLS, Topic
+from streams.io import kafka
+from streams.io.topics import create_topics, partition_counts
+from streams.settings import Settings
+from tests.bench.events import records
+from tests.support.kafka import RealKafka
+
+SENDS_IN_FLIGHT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One deployment of its own on the shared broker: topics, groups, state and store."""
+
+    settings: Settings
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings as a worker process takes them."""
+        return {
+            "SPENDSTREAM_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
+            "SPENDSTREAM_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
+            "SPENDSTREAM_CLICKHOUSE__URL": self.settings.clickhouse.url,
+            "SPENDSTREAM_STAGES__STATE_DIR": str(self.settings.stages.state_dir),
+            "SPENDSTREAM_METRICS__PORT": "0",
+            "SPENDSTREAM_ALERTS__LOG": "false",
+        }
+
+    def name(self, topic: Topic) -> str:
+        """The topic's name on the cluster."""
+        return kafka.topic_name(self.settings, topic)
+
+    async def make(self) -> None:
+        """Make the contract's topics."""
+        await create_topics(self.settings)
+
+    def fill(self, count: int, keys: int, batch: int) -> int:
+        """Put the events on the topic of model calls; returns the bytes of the records."""
+        return asyncio.run(self._fill(count, keys, batch))
+
+    async def _fill(self, count: int, keys: int, batch: int) -> int:
+        await self.make()
+        producer = kafka.make_producer(self.settings, client_id="bench", linger_ms=50, max_batch_size=1 << 19)
+        await producer.start()
+        size, waiting = 0, []
+        try:
+            for value in records(count, keys, batch):
+                size += len(value)
+                waiting.append(await producer.send(self.name(TOKEN_CALLS), value=value))
+                if len(waiting) >= SENDS_IN_FLIGHT:
+                    await asyncio.gather(*waiting)
+                    waiting = []
+            await asyncio.gather(*waiting)
+        finally:
+            await producer.stop()
+        return size
+
+    def make_topics(self, *names: str, partitions: int) -> None:
+        """Make topics beside the contract's, for a pipeline that is not ours."""
+        asyncio.run(self._make_topics(names, partitions))
+
+    async def _make_topics(self, names: tuple[str, ...], partitions: int) -> None:
+        admin = AIOKafkaAdminClient(**kafka.client_config(self.settings.kafka))
+        await admin.start()
+        try:
+            prefix = self.settings.kafka.topic_prefix
+            await admin.create_topics([NewTopic(prefix + name, partitions, 1) for name in names])
+        finally:
+            await admin.close()
+
+
+async def lag(run: Run, group: str, topic: Topic) -> int:
+    """Records of the topic that the group has not committed."""
+    counts = await partition_counts(run.settings)
+    consumer = kafka.make_consumer(run.settings, group="bench-ends", client_id="bench")
+    admin = AIOKafkaAdminClient(**kafka.client_config(run.settings.kafka))
+    await consumer.start()
+    await admin.start()
+    try:
+        name = run.name(topic)
+        partitions = [TopicPartition(name, number) for number in range(counts[topic.name])]
+        ends = await consumer.end_offsets(partitions)
+        try:
+            done = await admin.list_consumer_group_offsets(group)
+        except KafkaError:  # its coordinator is not chosen yet
+            done = {}
+        return sum(end - (done[tp].offset if tp in done else 0) for tp, end in ends.items())
+    finally:
+        await admin.close()
+        await consumer.stop()
+
+
+async def topic_bytes(run: Run, topic: Topic) -> int:
+    """Bytes of all values on a topic, before compression."""
+    counts = await partition_counts(run.settings)
+    consumer = kafka.make_consumer(run.settings, group="bench-bytes", client_id="bench")
+    await consumer.start()
+    try:
+        assigned = [TopicPartition(run.name(topic), number) for number in range(counts[topic.name])]
+        consumer.assign(assigned)
+        ends = await consumer.end_offsets(assigned)
+        size = 0
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for records_of_one in (await consumer.getmany(timeout_ms=200)).values():
+                size += sum(len(record.value or b"") for record in records_of_one)
+        return size
+    finally:
+        await consumer.stop()
+
+
+@contextlib.contextmanager
+def real_kafka() -> Iterator[RealKafka]:
+    """The broker that all runs share."""
+    with TemporaryDirectory(prefix="bench-kafka-") as folder:
+        broker = RealKafka(Path(folder))
+        broker.format()
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.stop()
+
+
+@contextlib.contextmanager
+def new_run(broker: RealKafka) -> Iterator[Run]:
+    """A fresh deployment."""
+    with TemporaryDirectory(prefix="bench-run-") as text:
+        folder = Path(text)
+        base = Settings()
+        settings = base.model_copy(
+            update={
+                "kafka": broker.configure(base.kafka.model_copy(update={"topic_prefix": f"b{uuid.uuid4().hex[:8]}."})),
+                "clickhouse": base.clickhouse.model_copy(update={"url": f"chdb://{folder / 'clickhouse'}"}),
+                "stages": base.stages.model_copy(update={"state_dir": folder / "state"}),
+            }
+        )
+        yield Run(settings, folder)
