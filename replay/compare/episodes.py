@@ -28,7 +28,7 @@ CALM_BUCKETS = (5, 2)  # in a row that close a finding: below an hour, and from 
 TELL_ALL = 10  # buckets: the first of a finding are all told, as paging ahead needs them
 GROWTH = 1.25  # afterwards it is told again when it has grown by so much
 MOST_DRIVERS = 5
-MOST_FINDINGS = 4_000  # a threshold that opens more in a history would page all day, and take hours to group
+MOST_FINDINGS = 10_000  # a threshold that opens more in a history would page all day, and take hours to group
 
 Flags = npt.NDArray[np.bool_]
 
@@ -75,14 +75,24 @@ class Ledger:
         named = [frozenset(name) for name in self.names]
         self.within = {key: [at for at, pairs in enumerate(named) if pairs.issuperset(key)] for key in self.series}
 
+    def usual(self, key: SeriesKey, opened: int) -> tuple[int, float]:
+        """The first bucket of the day before `opened`, and the mean spend of a bucket since, in USD."""
+        first = max(0, opened - DAY // self.traces.pace)
+        return first, float(self.series[key][opened] - self.series[key][first]) / max(1, opened - first)
+
+    def most(self, key: SeriesKey, opened: int, last: int) -> float:
+        """The largest excess, in either direction, that a finding over these buckets came to."""
+        _, usual = self.usual(key, opened)
+        spent = self.series[key][opened + 1 : last + 2] - self.series[key][opened]
+        return float(np.abs(spent - usual * np.arange(1, len(spent) + 1)).max())
+
     def finding(
         self, key: SeriesKey, opened: int, now: int, seen: int, revision: int, *, closed: bool, score: float
     ) -> Finding:
         """The state of a finding at the end of bucket `now`, when it was last unusual in bucket `seen`."""
         traces, sums = self.traces, self.series[key]
         pace, length = traces.pace, seen - opened + 1
-        first = max(0, opened - DAY // pace)
-        usual = float(sums[opened] - sums[first]) / max(1, opened - first)
+        first, usual = self.usual(key, opened)
         observed = float(sums[seen + 1] - sums[opened])
         excess = observed - usual * length
         hours = length * pace / HOUR
@@ -138,9 +148,12 @@ def desk_of(ledger: Ledger, scores: dict[SeriesKey, Numbers], threshold: float, 
     """The alerts of one rival at one threshold; None where it tells too much to be of any use."""
     found: list[Finding] = []
     opened = 0
+    least = float(rules.early_share * rules.min_excess_usd)  # what never comes to so much can't page
     for key, values in scores.items():
         unusual = np.nan_to_num(values, nan=-np.inf) > threshold
         for episode in _episodes(unusual, CALM_BUCKETS[ledger.traces.pace >= HOUR]):
+            if ledger.most(key, *episode[:2]) < least:
+                continue
             opened += 1
             if opened > MOST_FINDINGS:
                 return None

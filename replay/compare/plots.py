@@ -95,7 +95,7 @@ def incident(scene: Scene, path: Path) -> None:
         _found(axes, scene)
         axes.set_xlim(at[0], at[-1])
         axes.set_ylim(0, _top(scene))
-        locator = DATES.AutoDateLocator(maxticks=8)
+        locator = DATES.AutoDateLocator(minticks=3, maxticks=14)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(DATES.ConciseDateFormatter(locator))
         axes.set_xlabel("event time, UTC")

@@ -98,6 +98,8 @@ def _found(label: Label, findings: Sequence[Finding], alerts: Sequence[Alert]) -
     )
     if paged:
         return min(paged), True
+    if label.expect == "silence":
+        return None, False  # what is recorded of it is nobody's trouble
     return min(recorded, default=None), False
 
 

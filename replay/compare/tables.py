@@ -57,7 +57,9 @@ def comparison(results: Sequence[Result]) -> str:
         ]
         for rival in RIVALS:
             mine = [point for point in found if point.method == rival.name]
-            usual = next(point for point in mine if point.threshold == rival.usual)
+            usual = next((point for point in mine if point.threshold == rival.usual), None)
+            if usual is None:
+                continue
             lines.append(_row(f"{rival.title} ({_number(rival.usual)})", usual.score))
             best = best_of(mine)
             if best is not None and best.threshold != rival.usual:
