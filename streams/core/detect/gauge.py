@@ -96,11 +96,12 @@ class Gauge:
 
     def judge(
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
-        sensitivity: float = 1.0,
+        sensitivity: float = 1.0, rough: bool = False,
     ) -> Reading:  # fmt: skip
         """Take the window in and score it against the larger of the usual and `upper`; `little` is a ratio that hardly
         matters, so that a series that rests at zero does not see miracles. `pad` is a `den` of next to no weight: so
-        much of the reference is added, so that a handful of requests does not set a record."""
+        much of the reference is added, so that a handful of requests does not set a record. `rough`: a score below
+        half, which nobody looks at, may be told as 0."""
         self.pad = pad
         self.refresh()
         reference = max(self.usual, upper)
@@ -109,12 +110,17 @@ class Gauge:
         self.skip = (self.skip << 1) & 0x7FF
         self._weigh(reference, little)
         logs = self.logs
-        if logs is NO_LOGS:
+        if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
             return CALM
         thresholds = self.thresholds(sensitivity, count)
         scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
         best = max(range(3), key=scores.__getitem__)
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
+
+    def _is_low(self, logs: list[float], sensitivity: float) -> bool:
+        """Whether every span is below half its floor, and so of any threshold: most windows are."""
+        half = 0.5 * self.scale / sensitivity
+        return logs[0] <= half * FLOORS[0] and logs[1] <= half * FLOORS[1] and logs[2] <= half * FLOORS[2]
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
         """Learn the window that `judge` took in, if it was usual; what leaves the longest span is smoothed over `life`.
@@ -126,7 +132,9 @@ class Gauge:
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
-                self.records = [max(three) for three in zip(self.records, self.held, logs, strict=True)]
+                held, records = self.held, self.records
+                for index in range(len(SPANS)):
+                    records[index] = max(records[index], held[index], logs[index])
                 self.held = NO_LOGS
         else:
             self.skip |= 1
@@ -199,22 +207,23 @@ class Gauge:
             self.logs = NO_LOGS
             return
         nums, dens, pad = self.nums, self.dens, self.pad
-        logs = []
-        for span in SPANS:
-            if len(nums) < span:
-                logs.append(0.0)
-                continue
+        logs, above = [0.0, 0.0, 0.0], False
+        seen, padding = len(nums), pad * reference
+        for index, span in enumerate(SPANS):
+            if seen < span:
+                break
             num = nums[-1] if span == 1 else sum(nums[-span:])
             den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
-            ratio = ((num + pad * reference) / den + little) / base if den else 0.0
-            logs.append(log(min(ratio, HUGE)) if ratio > 1.0 else 0.0)
-        self.logs = logs if any(logs) else NO_LOGS
+            ratio = ((num + padding) / den + little) / base if den else 0.0
+            if ratio > 1.0:
+                logs[index], above = log(min(ratio, HUGE)), True
+        self.logs = logs if above else NO_LOGS
 
     def to_json(self) -> list[Any]:
         """What lasts from one window to the next."""
         return [
             self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
-            self.records, self.past, self.held, self.usual,
+            list(self.records), self.past, self.held, self.usual,
         ]  # fmt: skip
 
     @classmethod

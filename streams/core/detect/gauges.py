@@ -68,7 +68,9 @@ class Gauges:
             self.upper_size = profile.size
         # GPU-minutes aren't counted, and come as they were ordered.
         count = self.volume if bucket.sums.requests else 0.0
-        level = self.level.judge(bucket.usd, 1.0, self.upper, self.little, count=count, sensitivity=sensitivity)
+        level = self.level.judge(
+            bucket.usd, 1.0, self.upper, self.little, count=count, sensitivity=sensitivity, rough=True
+        )
         size = rate = CALM
         if not one:
             self.size = self.rate = None
@@ -77,12 +79,19 @@ class Gauges:
             self.size = self.size or Gauge(SIZE_SCALE)
             pad = PAD * self.volume
             size = self.size.judge(
-                bucket.usd, bucket.volume, self.upper_size, 0.0, pad=pad, count=count, sensitivity=sensitivity
+                bucket.usd,
+                bucket.volume,
+                self.upper_size,
+                0.0,
+                pad=pad,
+                count=count,
+                sensitivity=sensitivity,
+                rough=True,
             )
         if bucket.sums.input_tokens > 0:
             self.rate = self.rate or Gauge(PRICE_SCALE)
             tokens, pad = bucket.sums.input_tokens, PAD * self.tokens
-            rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity)
+            rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity, rough=True)
         return Readings(level, size, rate)
 
     def unusual(self, readings: Readings, bucket: Bucket, mid: float) -> int:
