@@ -67,8 +67,8 @@ class Answering:
 
 
 class AlertService(ConsumingService[Answering]):
-    """Groups, writes and delivers. `channels` None takes those of the settings; `ticks` is how many partitions of
-    `spend.ticks` feedback may have to go to.
+    """Groups, writes and delivers. `channels` None takes those of the settings; `ticks` is how many partitions
+    `spend.ticks` has: as many have to be heard of, and feedback goes to the one of its series.
     """
 
     stage: ClassVar[str] = "alert"
@@ -103,7 +103,8 @@ class AlertService(ConsumingService[Answering]):
             retry_seconds=remedies.retry_seconds,
             finished=self._accepted.set,
         )
-        state = Answering(Alerter(self._rules), Desk(self._routing), outbox, build.ledger(self.settings), remedying)
+        alerter = Alerter(self._rules, self._ticks)
+        state = Answering(alerter, Desk(self._routing), outbox, build.ledger(self.settings), remedying)
         if checkpoint is not None:
             state.alerter.restore(checkpoint["alerter"])
             if "desk" in checkpoint:

@@ -45,16 +45,10 @@ async def nothing(_: Deployment, __: int) -> float:
     return 0.0
 
 
-def kill(*stages: str, seconds: float = 9.0, begun: bool = False) -> Do:
-    """kill -9 at random moments, also while it starts, and a new start at once. `begun`: not before all have begun.
-
-    (Until every partition of `spend.ticks` has spoken once, `alert` may group without it: see docs/faults.md.)
-    """
+def kill(*stages: str, seconds: float = 9.0) -> Do:
+    """kill -9 at random moments, also while it starts, and a new start at once."""
 
     async def do(run: Deployment, times: int) -> float:
-        if begun:
-            await run.sent(0.1)
-            await run.passed(STAGES)
         for number in range(times):
             await asyncio.sleep(run.random.uniform(0.3, seconds))
             stage = stages[number % len(stages)]
@@ -271,7 +265,7 @@ def _needs_mount() -> str | None:
 
 TWO = (STAGES, STAGES)
 SHORT = (
-    Scenario("kill -9 of every stage in turn", kill(*STAGES, seconds=4.0, begun=True), 10, 40),
+    Scenario("kill -9 of every stage in turn", kill(*STAGES, seconds=4.0), 10, 40),
     Scenario("an answer lost after the insert was done", clickhouse_lies(Mode.ERROR_AFTER, 2), 20, 20),
     Scenario("a paused worker comes back as a zombie", zombie, 1, 20, TWO),
 )

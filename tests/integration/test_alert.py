@@ -203,8 +203,8 @@ def test_a_silent_partition_holds_alerts_up_for_so_long_and_no_longer(
     hasty = settings.model_copy(update={"alerts": settings.alerts.model_copy(update={"hold_seconds": 0.3})})
 
     async def run() -> None:
-        async with running(hasty, tmp_path):
-            await publish(hasty, [mark(0, 0), *BEGIN[:-1]])
+        async with running(hasty, tmp_path, ticks=2):
+            await publish(hasty, BEGIN)
             await until(lambda: len(chat.taken) == 1)
 
     asyncio.run(run())

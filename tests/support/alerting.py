@@ -25,9 +25,9 @@ C = TypeVar("C", bound=Contract)
 
 @asynccontextmanager
 async def running(
-    settings: Settings, folder: Path, kind: type[AlertService] = AlertService, **more: Any
+    settings: Settings, folder: Path, kind: type[AlertService] = AlertService, ticks: int = 1, **more: Any
 ) -> AsyncIterator[AlertService]:
-    """The alert stage on a broker, until the block ends."""
+    """The alert stage on a broker, until the block ends. It waits for marks of `ticks` partitions."""
     service = kind(
         settings,
         Metrics(),
@@ -36,7 +36,7 @@ async def running(
         make_producer=lambda: make_producer(settings, client_id="alert"),
         checkpoints=Checkpoints(folder),
         clock=lambda: datetime.now(UTC),
-        ticks=4,
+        ticks=ticks,
         **more,
     )
     async with service:

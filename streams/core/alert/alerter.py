@@ -33,10 +33,15 @@ def known_at(finding: Finding) -> datetime:
 
 
 class Alerter:
-    """The state of alerting. Pure: time comes from findings and marks."""
+    """The state of alerting. Pure: time comes from findings and marks.
 
-    def __init__(self, rules: AlertRules) -> None:
+    `partitions` is how many there are to hear of: one that has not spoken yet is waited for like one that is behind,
+    else an incident would be grouped without its part, and become another alert when that part comes.
+    """
+
+    def __init__(self, rules: AlertRules, partitions: int = 1) -> None:
         self._rules = rules
+        self._partitions = partitions
         self._waiting: dict[tuple[str, int], Finding] = {}
         self._marks: dict[str, dict[tuple[int, int], datetime]] = {}
         self._groups: dict[str, list[Group]] = {}
@@ -51,6 +56,8 @@ class Alerter:
         key = lane(mark.meter, mark.window_seconds)
         marks, source = self._marks.setdefault(key, {}), (mark.partition, mark.window_seconds)
         marks[source] = max(mark.time, marks.get(source, mark.time))
+        if len({partition for partition, _ in marks}) < self._partitions:
+            return []
         return self._release([key], min(marks.values()))
 
     def flush(self, until: datetime | None = None) -> list[Alert]:

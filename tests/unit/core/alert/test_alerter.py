@@ -41,6 +41,12 @@ def test_it_waits_for_the_slowest_partition_that_was_heard_of() -> None:
     assert len(run([mark(1, 1)], alerter)) == 1
 
 
+def test_it_waits_for_a_partition_that_has_not_spoken_yet() -> None:
+    alerter = Alerter(RULES, partitions=2)
+    assert run([finding(KEY), mark(5, 0)], alerter) == []
+    assert len(run([mark(5, 1)], alerter)) == 1
+
+
 def test_a_mark_releases_what_was_known_at_its_time_and_nothing_later() -> None:
     alerter = Alerter(RULES)
     assert run([finding(KEY), mark(0.9)], alerter) == []
