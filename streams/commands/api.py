@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def api(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Serve the HTTP API until Ctrl-C or SIGTERM. It needs at least one of `[[api.tokens]]`."""
+    """Serve the HTTP API until Ctrl-C or SIGTERM. It needs at least one token (api.tokens)."""
     settings = settings_of(config, overrides)
     try:
         access, secret = Access.of(settings.api), settings.api.link_secret()
