@@ -140,7 +140,7 @@ class Deployment:
     def here(self, *words: str, fails: bool = False) -> None:
         """The same in this process, for what needs no engine: starting Python takes longer than most commands."""
         done = CliRunner().invoke(app, list(words), env=self.environment)
-        self.said.append(f"{words}\n{done.output}\n{done.exception!r}")
+        self.said.append(f"{words[:2]}\n{done.output}\n{done.exception!r}")
         assert bool(done.exit_code) == fails, self.said[-1]
 
     def settings(self, monkeypatch: pytest.MonkeyPatch) -> Settings:
