@@ -5,13 +5,10 @@ It has no transactions, no idempotent producer and forgets everything when it st
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import shutil
-from types import TracebackType
-from typing import Self
 
-from streams.io.process import BoundProcess, free_port, kafka_answers
+from streams.io.process import BoundProcess, BoundServer, free_port, kafka_answers
 from streams.settings import Kafka
 
 START_SECONDS = 15.0
@@ -22,7 +19,7 @@ class EmbeddedBrokerError(RuntimeError):
     """The embedded broker is not installed or did not start. The text says what to do."""
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(BoundServer):
     """The broker, for `with` and `async with`. It ends when this process does, however that comes about."""
 
     def __init__(self) -> None:
@@ -60,27 +57,6 @@ class EmbeddedBroker:
         if self._process is not None:
             self._process.stop()
             self._process = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
 
 def _command(program: str, address: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from streams.io.clickhouse import ClickHouseStore, StoreError
+from tests.faults.beside import Beside
 from tests.faults.stream import Truth
 
 LOOK_SECONDS = 0.5
@@ -56,7 +56,7 @@ class Seen:
     history: list[tuple[float, int]] = field(default_factory=list)  # (time.monotonic, landed)
 
 
-class Looker:
+class Looker(Beside):
     """`offered` gives the truth of what was sent by now: nothing may ever be above it."""
 
     def __init__(self, store: ClickHouseStore, offered: Callable[[], Truth]) -> None:
@@ -64,16 +64,7 @@ class Looker:
         self._offered = offered
         self.seen = Seen()
 
-    async def __aenter__(self) -> Looker:
-        self._task = asyncio.create_task(self._run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SECONDS)

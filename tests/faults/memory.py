@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections import defaultdict
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from tests.faults.beside import Beside
 from tests.faults.workers import Worker
 
 SAMPLE_SECONDS = 1.0
@@ -22,7 +22,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # 
 Points = list[tuple[float, float]]  # (seconds since the start, MB)
 
 
-class Memory:
+class Memory(Beside):
     """Samples the resident memory of workers while inside `async with`."""
 
     def __init__(self, workers: Mapping[str, Worker]) -> None:
@@ -34,16 +34,7 @@ class Memory:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    async def __aenter__(self) -> Memory:
-        self._task = asyncio.create_task(self._run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
         while True:
             for name, worker in self._workers.items():
                 if worker.pid is not None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
 
-from streams.io.process import BoundProcess, free_port
+from streams.io.process import BoundProcess, BoundServer, free_port
 from streams.settings import ClickHouse
 
 START_SECONDS = 30.0
@@ -21,7 +18,7 @@ class EmbeddedClickHouseError(RuntimeError):
     """The server did not start. The text says what it said."""
 
 
-class EmbeddedClickHouse:
+class EmbeddedClickHouse(BoundServer):
     """ClickHouse on loopback, in a folder that is kept over `kill` and `start`, on the same port."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,23 +58,6 @@ class EmbeddedClickHouse:
     def kill(self) -> None:
         """End it as a crash would. May be repeated."""
         self._end(BoundProcess.kill)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
 
     def _end(self, how: Callable[[BoundProcess], None]) -> None:
         if self._process is not None:
