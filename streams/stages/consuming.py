@@ -70,7 +70,7 @@ class ConsumingService(KeepingService[S]):
             if time.monotonic() - self._idle_at >= IDLE_SECONDS:
                 self._idle_at = time.monotonic()
                 await self._idle()
-            if time.monotonic() - self._checkpoint_at >= self.settings.stages.checkpoint_seconds:
+            if time.monotonic() >= max(self._checkpoint_due, self._not_before):
                 await self.checkpoint()
         try:
             await asyncio.wait_for(self._last_checkpoint(), CLOSE_SECONDS)

@@ -19,6 +19,8 @@ from streams.stages.sending import Outgoing
 
 S = TypeVar("S")
 
+SHARE_OF_TIME = 0.1  # what writing checkpoints may take at most, however often they are due
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,7 +42,7 @@ class KeepingService(MemberService, Generic[S]):
         self._held: dict[TopicPartition, Held[S]] = {}
         self._lock = asyncio.Lock()
         self._revoking = False
-        self._checkpoint_at = time.monotonic()
+        self._checkpoint_due = self._not_before = time.monotonic()
 
     # What a stage gives.
 
@@ -78,7 +80,7 @@ class KeepingService(MemberService, Generic[S]):
 
     def checkpoint_soon(self) -> None:
         """Ask for a checkpoint right after the batch in hand; for the hooks above."""
-        self._checkpoint_at = -float("inf")
+        self._checkpoint_due = -float("inf")
 
     def touch(self, state: S) -> None:
         """Say that a state changed outside the loop, so that the next checkpoint includes it."""
@@ -95,8 +97,11 @@ class KeepingService(MemberService, Generic[S]):
             await self._save(list(self._held.values()))
 
     async def _save(self, helds: Iterable[Held[S]]) -> None:
-        self._checkpoint_at = time.monotonic()
+        started = time.monotonic()
+        self._checkpoint_due = started + self.settings.stages.checkpoint_seconds
         done = {held.tp: held.next_offset for held in helds if held.dirty and await self._write(held)}
+        # 100,000 series take six seconds of CPU to write: they must not be written all the time.
+        self._not_before = started + (time.monotonic() - started) / SHARE_OF_TIME
         if not done or self._consumer is None:
             return
         try:

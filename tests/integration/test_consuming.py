@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -319,3 +320,31 @@ def test_it_waits_for_a_broker_that_is_not_there_yet(broker: Any, tmp_path: Path
         assert refusals == -1
 
     asyncio.run(run())
+
+
+class Slow(Checkpoints):
+    """Takes a while to save, as a state of very many series does."""
+
+    saved = 0
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        self.saved += 1
+        time.sleep(0.1)
+
+
+def test_what_takes_long_to_save_is_saved_seldom(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker, checkpoint_seconds=0.01, max_records_per_poll=1)
+    store = Slow(tmp_path)
+
+    async def run() -> float:
+        await publish(settings, range(4))
+        async with running(settings, store) as service:
+            await until(lambda: store.saved == 4)
+            began = time.monotonic()
+            await publish(settings, range(4))
+            await until(lambda: seen(service) == 8)
+            await until(lambda: store.saved > 4)
+            return time.monotonic() - began
+
+    assert asyncio.run(run()) > 0.9  # one takes 0.1 s, and is a tenth of the time at most
