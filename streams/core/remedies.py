@@ -105,6 +105,13 @@ _BILL: Table = {
         ("Look at what was created or resized in {service}.", "Look at what was created or resized."),
         ("Ask the owner of account {account} whether it is planned.", "Ask the owner whether it is planned."),
     ),
+    ("creep", ""): (
+        (
+            "Look for what runs in {service} and did not a week ago: something may have been left on.",
+            "Look for what runs and did not a week ago: something may have been left on.",
+        ),
+        ("Ask the owner of account {account} whether it is planned.", "Ask the owner whether it is planned."),
+    ),
     ("drop", ""): (("Check that the export of the bill is complete.",),),
     ("new_series", ""): (("Ask who began to use {service}.", "Ask who began to use it."),),
     ("unallocated", ""): (("Tag the resources, or add a rule for account {account}.", "Add a rule for these lines."),),
