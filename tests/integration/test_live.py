@@ -198,7 +198,8 @@ def test_live_equals_replay(
     kafka: RealKafka, clickhouse: ClickHouse, store: ClickHouseStore, tmp_path: Path, tokens: Path
 ) -> None:
     file = excerpt(tokens, tmp_path / "events.ndjson")
-    settings = live_settings(kafka, clickhouse, tmp_path, roll={"idle_seconds": 5}, alerts={"min_excess_usd": 0.1})
+    held = {"min_excess_usd": 0.1, "hold_seconds": 120}  # a slow machine must not group without a slow partition
+    settings = live_settings(kafka, clickhouse, tmp_path, roll={"idle_seconds": 5}, alerts=held)
 
     async def run() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], int]:
         async with live(settings, store) as service:
