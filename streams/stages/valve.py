@@ -67,7 +67,7 @@ class Valve(Service):
     async def _look(self) -> None:
         while not self.should_stop:
             await asyncio.sleep(LOOK_SECONDS)
-            for topic, lane in self._lanes.items():
+            for topic, lane in list(self._lanes.items()):  # a topic may come in while one is waited for
                 async with lane.turn:
                     if lane.held and not lane.stopped and time.monotonic() - lane.since >= self._hold_seconds:
                         await self._release(topic, lane)

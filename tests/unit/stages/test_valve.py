@@ -114,3 +114,22 @@ def test_topics_do_not_cover_for_each_other(bad: int) -> None:
         assert 99 not in rig.went
 
     run(scenario)
+
+
+def test_a_topic_may_come_in_while_another_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.stages.valve.LOOK_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        rig = Rig(hold_seconds=0.0)
+        async with rig.valve:
+            await rig.put(of(0, bad=3))
+            lane = rig.valve._lanes[TOPIC]
+            async with lane.turn:
+                while not lane.turn._waiters:  # noqa: ASYNC110  (until the look waits for its turn: a lock tells nobody)
+                    await asyncio.sleep(0)
+                await rig.put(of(1, bad=3), topic="usage.line-items")
+            while sorted(rig.went) != [0, 1]:
+                assert not rig.valve.crashed
+                await asyncio.sleep(0)
+
+    run(scenario)
