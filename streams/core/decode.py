@@ -157,14 +157,19 @@ def parse_json(value: bytes) -> Any:
     """
     try:
         if b"spendstream.line_item" in value:
-            return _whole(value, json.loads(value, parse_float=_exact))
+            return _whole(value, json.loads(_text(value), parse_float=_exact))
         return orjson.loads(value)
     except (ValueError, RecursionError):
         pass
     try:  # what Python's own json writes for NaN is no JSON, yet the neighbours in the array are good
-        return _whole(value, json.loads(value))
+        return _whole(value, json.loads(_text(value)))
     except (ValueError, RecursionError):
         raise Rejected(Reason.NOT_JSON, problem="the value is not JSON") from None
+
+
+def _text(value: bytes) -> str:
+    """UTF-8, strictly. Given bytes, `json` guesses their encoding and lets raw surrogates pass, which end `price`."""
+    return value.decode("utf-8-sig")
 
 
 HALF = object()

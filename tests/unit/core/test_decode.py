@@ -140,7 +140,7 @@ def with_value(text: str, name: str, value: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("value", "reason"),
     [
         # Each of these raised out of the decoder once. There the record is lost: Faust acks it when its agent raises.
         (with_value(CALL, "time", '"0001-01-01T00:00:00+14:00"'), Reason.BAD_TIME),
@@ -149,6 +149,8 @@ def with_value(text: str, name: str, value: str) -> str:
         (with_value(LINE, "id", '"\\ud800"'), Reason.NOT_JSON),
         (with_value(LINE, "SkuMeter", '"\\ud800"'), Reason.NOT_JSON),
         (with_value(CALL, "provider", '"\\ud800"'), Reason.NOT_JSON),
+        (CALL.encode().replace(b'"provider": "', b'"usage": {}, "provider": "\xed\xa0\x80'), Reason.NOT_JSON),
+        (with_value(CALL, "provider", '"\ud800"').encode("utf-16", "surrogatepass"), Reason.NOT_JSON),
         (DEEP, Reason.NOT_JSON),
         # And these passed it, to break what comes behind.
         (with_value(LINE, "ChargePeriodStart", '"0001-01-01T00:00:00Z"'), Reason.TIME_OUT_OF_RANGE),
@@ -158,8 +160,8 @@ def with_value(text: str, name: str, value: str) -> str:
         ("[" + ",".join(["{}"] * 10_001) + "]", Reason.TOO_LARGE),
     ],
 )
-def test_what_once_broke_it_is_a_dead_letter_that_can_be_written(text: str, reason: Reason) -> None:
-    decoded = decode(raw(text.encode()), BOUNDS)
+def test_what_once_broke_it_is_a_dead_letter_that_can_be_written(value: str | bytes, reason: Reason) -> None:
+    decoded = decode(raw(value.encode() if isinstance(value, str) else value), BOUNDS)
     (letter,) = decoded.dead_letters
     assert not decoded.events
     assert letter.reason is reason
