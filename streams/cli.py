@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from streams import logs
-from streams.commands import alerts, dead_letters, owners, remedies, tag
-from streams.commands.api import api
-from streams.commands.backtest import backtest
-from streams.commands.console import console
-from streams.commands.demo import demo
-from streams.commands.diff import diff
-from streams.commands.doctor import doctor
-from streams.commands.export import export
-from streams.commands.init import init
-from streams.commands.price import price
-from streams.commands.replay import replay
-from streams.commands.report import report
-from streams.commands.reprice import reprice
-from streams.commands.restate import restate
-from streams.commands.schema import schema
-from streams.commands.send import send
-from streams.commands.warm import warm
-from streams.commands.worker import worker
+
+# Each is `streams/commands/NAME.py`, which holds a function of that name, or an `app` of its own.
+COMMANDS = (
+    "demo", "console", "worker", "api", "init", "send", "warm", "replay", "report", "diff", "backtest", "export",
+    "price", "reprice", "restate", "doctor", "schema", "tag", "owners", "alerts", "remedies", "dead-letters",
+)  # fmt: skip
+
+
+class Commands(TyperGroup):
+    """Imports a command when it is asked for: what `backtest` compares with must not slow a worker's start."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  as the base class has it
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"streams.commands.{name}")
+        holder = typer.Typer()
+        holder.callback()(lambda: None)  # without one a holder of one command would be that command
+        if hasattr(module, "app"):
+            holder.add_typer(module.app, name=cmd_name)
+        else:
+            holder.command(cmd_name)(getattr(module, name))
+        group: Any = get_group(holder)
+        return group.commands[cmd_name]
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Watches AI and cloud spend while it is being spent.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,16 +60,3 @@ def _root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
 ) -> None:
     logs.quiet()
-
-
-COMMANDS = (
-    demo, console, worker, api, init, send, warm, replay, report, diff, backtest, export, price, reprice,
-    restate, doctor, schema,
-)  # fmt: skip
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(tag.app, name="tag")
-app.add_typer(owners.app, name="owners")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(remedies.app, name="remedies")
-app.add_typer(dead_letters.app, name="dead-letters")

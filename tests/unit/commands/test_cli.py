@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from schemas.events import TokenCall
 from schemas.records import DeadLetter
 from schemas.topics import TOPICS
-from streams.cli import app
+from streams.cli import COMMANDS, app
 from streams.commands.send import records
 
 runner = CliRunner()
@@ -36,6 +38,24 @@ def test_a_users_mistake_is_one_line_and_status_2(arguments: list[str], says: st
     assert result.exit_code == 2
     assert says in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_is_for(command: str) -> None:
+    result = runner.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Usage: root {command}" in result.output
+
+
+def test_a_worker_does_not_wait_for_what_other_commands_import() -> None:
+    """River's comparisons bring in scipy: together they take as long as all the rest."""
+    program = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom streams.cli import app\n"
+        "CliRunner().invoke(app, ['worker', 'prise'])\n"
+        "print(*({name.partition('.')[0] for name in sys.modules} & {'streams', 'replay', 'scipy', 'pandas'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.split() == ["streams"]
 
 
 def test_all_faults_are_named_at_once() -> None:
