@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV_COMPILE := build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help install demo test faults bench fuzz audit lint lock kafka secrets clean
+.PHONY: help install demo test faults bench fuzz fuzz-hypothesis fuzz-atheris audit lint lock kafka secrets clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,8 +41,16 @@ faults: install  ## kill, pause, cut off and lie to the live stages on the real 
 bench: install  ## CPU, memory, bytes and recovery, beside an idiomatic Faust pipeline and the floor; writes build/bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-fuzz: install  ## every decoder over very many values: make fuzz EXAMPLES=20000
+fuzz: fuzz-$(or $(ENGINE),hypothesis)  ## every decoder over very many values: EXAMPLES=20000, or ENGINE=atheris SECONDS=60
+
+fuzz-hypothesis: install
 	@SPENDSTREAM_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+
+fuzz-atheris: install build/atheris
+	@PYTHONPATH=build/atheris $(BIN)/python -m tests.fuzz.guided --seconds $(or $(SECONDS),60) $(ARGS)
+
+build/atheris:  # not in the lock file: it has wheels for Linux alone
+	@$(PIP) install --quiet --target $@ 'atheris>=3,<4'
 
 audit: build/audit/bin/pip-audit  ## known vulnerabilities of what the lock file installs; asks the index of Python packages
 	@$< --require-hashes --disable-pip --requirement requirements.lock
