@@ -378,7 +378,11 @@ def load(file: Path | None = None, overrides: list[str] | None = None) -> Settin
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     try:
-        return FromFile(**_tree(overrides or []))
+        given = _tree(overrides or [])
+        written = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if misplaced := [*_secrets_in(written), *_secrets_in(given)]:
+            raise SettingsError(misplaced)
+        return FromFile(**given)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: {error}"]) from None
     except ValidationError as error:
@@ -390,6 +394,21 @@ def load(file: Path | None = None, overrides: list[str] | None = None) -> Settin
         ) from None
     except SettingsSourceError as error:
         raise SettingsError([str(error)]) from None
+
+
+def _secrets_in(tree: dict[str, Any]) -> list[str]:
+    """A fault for each secret that stands where settings are kept, shown and passed around: a file, a command line."""
+    faults = []
+    for section, values in tree.items():
+        known = Settings.model_fields.get(section)
+        fields = getattr(known.annotation, "model_fields", {}) if known is not None else {}
+        faults += [
+            f"{section}.{name}: a secret stands in the environment, SPENDSTREAM_{section.upper()}__{name.upper()}, or "
+            f"in a file named by {section}.{name}_file"
+            for name in (values if isinstance(values, dict) else {})
+            if name in fields and fields[name].annotation is SecretStr
+        ]
+    return faults
 
 
 def _tree(overrides: list[str]) -> dict[str, Any]:

@@ -56,6 +56,18 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-canary" not in repr(settings) + str(settings.model_dump()) + settings.model_dump_json()
 
 
+@pytest.mark.parametrize("secret", ["kafka.password", "clickhouse.password", "metrics.token"])
+def test_a_secret_stands_in_no_settings_file_and_on_no_command_line(tmp_path: Path, secret: str) -> None:
+    """A settings file is committed and mailed around, and a command line is seen by everyone on the machine."""
+    section, name = secret.split(".")
+    file = tmp_path / "s.toml"
+    file.write_text(f'[{section}]\n{name} = "sk-canary"\n')
+    for settings in ((file, []), (None, [f"{secret}=sk-canary"])):
+        with pytest.raises(SettingsError, match=f"{secret}: .*SPENDSTREAM_{section.upper()}__{name.upper()}") as caught:
+            load(*settings)
+        assert "sk-canary" not in str(caught.value)
+
+
 def test_a_receiver_takes_its_secret_from_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
