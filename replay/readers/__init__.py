@@ -27,11 +27,10 @@ from replay.readers import (
     traces,
 )  # fmt: skip
 from replay.readers.base import Item, ReaderError, opened
+from replay.readers.events import events
 from replay.readers.layouts import Layout
 from replay.readers.lines import Line
 from replay.readers.ordered import in_order
-from replay.readers.values import seconds
-from streams.core.decode import Rejected
 
 __all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
 
@@ -96,30 +95,4 @@ def _layout_reader(path: Path, layout: Layout | None, rows: Callable[[Layout], I
     if layout is None:
         known = ", ".join(one.name for one in LAYOUTS)
         raise ReaderError(f"{path}: is neither NDJSON of events nor of a known layout ({known})")
-    return Reader(layout.name, timed=True, read=lambda: in_order(_items(layout, rows(layout)), named=layout.named))
-
-
-def _items(layout: Layout, rows: Iterable[Line]) -> Iterator[Item]:
-    """The events of each row, and what is wrong with a row that can't be any. An id is the row's content, and which of
-    its events it is; `in_order` numbers equal ones."""
-    to_events = layout.mapper()
-    for line in rows:
-        if line.fault is not None:
-            yield Item(row=line.number, fault=line.fault)
-            continue
-        try:
-            drafts = list(to_events(line.row))
-        except Rejected as rejected:
-            yield Item(row=line.number, fault=rejected.rejection)
-            continue
-        for part, (kind, time, data, own) in enumerate(drafts):
-            event: dict[str, object] = {
-                "specversion": "1.0",
-                "id": own or (f"{line.digest}.{part}" if part else line.digest),
-                "source": layout.source,
-                "type": kind,
-                "data": data,
-            }
-            if time is not None:
-                event["time"] = time
-            yield Item(row=line.number, event=event, time=seconds(str(time)))
+    return Reader(layout.name, timed=True, read=lambda: in_order(events(layout, rows(layout)), named=layout.named))

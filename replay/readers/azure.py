@@ -17,11 +17,13 @@ any other                                       cost         cost, the same in b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from replay.readers.coded import Cells, Fields, combined, constant, first_of
 from replay.readers.layouts import Columns, bill
-from replay.readers.values import CACHED, Row, first_given, number, tags
+from replay.readers.values import CACHED, Row, as_json, first_given, number, tags
 
 TABLE = (
     ("BillingCurrency", "billingcurrency", "billingcurrencycode", "currency"),
@@ -60,14 +62,56 @@ def read(row: Row) -> dict[str, object]:
     data: dict[str, object] = {"ServiceProviderName": "Microsoft", "BillingCurrency": NO_CURRENCY}
     data |= {name: value for name, *columns in TABLE if (value := first_given(row, columns)) is not None}
     charge = _word(row, "chargetype") or "usage"
-    model = _word(row, "pricingmodel") or ("reservation" if "reservationid" in row else "ondemand")
     data["ChargeCategory"] = CATEGORY.get(charge, "Adjustment")
-    data["PricingCategory"] = PRICING.get(model, "Other")
+    data["PricingCategory"] = _pricing(row) or "Other"
     if (frequency := FREQUENCY.get(_word(row, "frequency"))) is not None:
         data["ChargeFrequency"] = frequency
-    data |= _costs(row, charge, PRICING.get(model) == "Committed") | _periods(row)
+    data |= _costs(row, charge, _pricing(row) == "Committed") | _periods(row)
     data["Tags"] = _tags(row.get("tags"))
     return data
+
+
+_KIND = ("chargetype", "pricingmodel", "reservationid", "frequency")
+
+
+def by_column(cells: Cells, rows: int) -> Fields:
+    """The same for many rows. What commitments cover, and what was bought of them, is told row by row."""
+    fields = {name: found for name, *columns in TABLE if (found := first_of(cells, columns)) is not None}
+    no_currency = constant(NO_CURRENCY, rows)
+    currency = fields.get("BillingCurrency", no_currency)
+    fields["BillingCurrency"] = first_of({"told": currency, "none": no_currency}, ("told", "none")) or no_currency
+    fields["ServiceProviderName"] = constant("Microsoft", rows)
+    for name in ("ChargeCategory", "PricingCategory", "ChargeFrequency"):
+        fields[name] = combined(cells, _KIND, partial(_told, read, name), rows)
+    cost = first_of(cells, COST)
+    if cost is not None:
+        plain = combined(cells, _KIND, lambda row: "plain" if _is_plain(row) else None, rows)
+        fields["BilledCost"] = fields["EffectiveCost"] = cost.odd_where(plain.codes < 0)
+    day = first_of(cells, DAY)
+    if day is not None:
+        fields["ChargePeriodStart"] = day.mapped(lambda text: _midnight(text, 0))
+        fields["ChargePeriodEnd"] = day.mapped(lambda text: _midnight(text, 1))
+    months = ("billingperiodstartdate", "billingperiodenddate")
+    for name in ("BillingPeriodStart", "BillingPeriodEnd"):
+        fields[name] = combined(cells, months, partial(_told, _periods, name), rows)
+    if "tags" in cells:
+        fields["Tags"] = cells["tags"].mapped(lambda cell: as_json(_tags(cell)))
+    return fields
+
+
+def _told(read_: Callable[[Row], dict[str, object]], name: str, row: Row) -> str | None:
+    value = read_(row).get(name)
+    return None if value is None else str(value)
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether the row's two costs are the same."""
+    data = _costs({**row, "cost": "1"}, _word(row, "chargetype") or "usage", _pricing(row) == "Committed")
+    return data.keys() == {"BilledCost", "EffectiveCost"} and data["BilledCost"] == data["EffectiveCost"]
+
+
+def _pricing(row: Row) -> str | None:
+    return PRICING.get(_word(row, "pricingmodel") or ("reservation" if "reservationid" in row else "ondemand"))
 
 
 def _word(row: Row, column: str) -> str:
@@ -137,4 +181,4 @@ def tells(columns: Columns) -> bool:
     return {"metercategory", "consumedservice"} <= lower and not lower.isdisjoint(COST) and not lower.isdisjoint(DAY)
 
 
-LAYOUT = bill("azure", tells, read, lower=True)
+LAYOUT = bill("azure", tells, read, lower=True, by_column=by_column)

@@ -15,8 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from replay.readers.layouts import Layout, bill, has
-from replay.readers.values import Row, first_given, moment, number, tags
+import numpy as np
+import pyarrow as pa
+
+from replay.readers.coded import Cells, Coded, Fields, chosen, combined, constant
+from replay.readers.layouts import ByColumn, Layout, bill, has
+from replay.readers.values import Row, as_json, first_given, moment, number, tags
 from schemas.base import plain_decimal
 
 #        FOCUS column          legacy                                2.0                                    reduced
@@ -90,6 +94,37 @@ def _reader(spelling: int) -> Callable[[Row], dict[str, object]]:
     return read
 
 
+def _by_column(spelling: int) -> ByColumn:
+    columns = [(line[0], line[spelling + 1]) for line in TABLE if line[spelling + 1]]
+    is_tag = (TAG_PREFIX[spelling], "resource_tags")
+
+    def by_column(cells: Cells, rows: int) -> Fields:
+        fields = {name: cells[column] for name, column in columns if column in cells}
+        for name in TIMES:
+            if name in fields:
+                fields[name] = fields[name].mapped(moment)
+        kinds = cells[TYPE[spelling]]
+        fields["ChargeCategory"] = kinds.mapped(lambda kind: CATEGORY.get(kind, "Adjustment"))
+        fields["EffectiveCost"] = chosen(kinds, lambda kind: _effective_column(kind, cells, spelling, fields))
+        fields["ServiceProviderName"] = constant("AWS", rows)
+        tagged = [name for name in cells if name.startswith(is_tag)]
+        fields["Tags"] = combined(cells, tagged, lambda row: as_json(_tags(row, spelling)), rows)
+        return fields
+
+    return by_column
+
+
+def _effective_column(kind: str, cells: Cells, spelling: int, fields: Fields) -> Coded | None:
+    """Where the amortised cost of lines of this type stands; None where it takes arithmetic, which few lines do."""
+    if kind in COVERED:
+        return cells.get(COVERED[kind][spelling])
+    if kind in {"SavingsPlanUpfrontFee", "SavingsPlanNegation"}:
+        return Coded(pa.array(["0"]), np.zeros_like(cells[TYPE[spelling]].codes))
+    if kind in {"RIFee", "SavingsPlanRecurringFee", "Fee"}:
+        return None
+    return fields["BilledCost"]
+
+
 def _effective(kind: str, row: Row, spelling: int, billed: object) -> Any:
     """The amortised cost; None when the report does not tell it, which is not zero."""
     if kind in COVERED:
@@ -118,6 +153,11 @@ def _tags(row: Row, spelling: int) -> dict[str, str]:
 
 
 LAYOUTS: tuple[Layout, ...] = tuple(
-    bill(f"aws-cur-{name}", has(TABLE[0][spelling + 1], TYPE[spelling], TABLE[3][spelling + 1]), _reader(spelling))
+    bill(
+        f"aws-cur-{name}",
+        has(TABLE[0][spelling + 1], TYPE[spelling], TABLE[3][spelling + 1]),
+        _reader(spelling),
+        by_column=_by_column(spelling),
+    )
     for spelling, name in enumerate(("legacy", "2.0", "reduced"))
 )

@@ -5,8 +5,9 @@ Source: https://focus.finops.org/focus-specification/
 
 from __future__ import annotations
 
+from replay.readers.coded import Cells, Fields, first_of
 from replay.readers.layouts import bill, has
-from replay.readers.values import Row, moment, tags
+from replay.readers.values import Row, as_json, moment, tags
 from schemas.events import LineItem
 
 COLUMNS = frozenset({*LineItem.model_fields, "ProviderName", "PublisherName"})  # the last two are FOCUS 1.0 to 1.3
@@ -23,4 +24,21 @@ def read(row: Row) -> dict[str, object]:
     return data
 
 
-LAYOUT = bill("focus", has("BilledCost", "BillingCurrency", "ChargePeriodStart"), read)
+_OLDER = {"ServiceProviderName": "ProviderName", "HostProviderName": "PublisherName"}
+
+
+def by_column(cells: Cells, _: int) -> Fields:
+    """The same for many rows, where names of 1.0 to 1.3 stand in for those of today."""
+    fields = {
+        name: found
+        for name in LineItem.model_fields
+        if (found := first_of(cells, (name, *((_OLDER[name],) if name in _OLDER else ())))) is not None
+    }
+    for name in _TIMES & fields.keys():
+        fields[name] = fields[name].mapped(moment)
+    if "Tags" in fields:
+        fields["Tags"] = fields["Tags"].mapped(lambda cell: as_json(tags(cell)))
+    return fields
+
+
+LAYOUT = bill("focus", has("BilledCost", "BillingCurrency", "ChargePeriodStart"), read, by_column=by_column)

@@ -15,10 +15,12 @@ import ast
 import json
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from replay.readers.coded import NOTHING, Cells, Fields, combined, constant, first_of
 from replay.readers.layouts import Draft, Layout, has, line_item
-from replay.readers.values import Row, first_given, given, moment, plain
+from replay.readers.values import Row, as_json, first_given, given, moment, plain
 from schemas.records import Reason
 from streams.core.decode import Rejected
 
@@ -59,9 +61,39 @@ def drafts(row: Row) -> Iterable[Draft]:
         data["EffectiveCost"] = data["BilledCost"]
     data["ServiceProviderName"] = "Google Cloud"
     data["ChargeCategory"] = CATEGORY.get(str(row.get("cost_type") or "regular"), "Adjustment")
-    data["Tags"] = _labels(row.get("project.labels")) | _labels(row.get("labels"))
+    data["Tags"] = _tags(row)
     base = {name: value for name, value in data.items() if name not in OF_THE_USAGE}
     return [line_item(data), *(line_item(base | _credit(one)) for one in _list(row, "credits"))]
+
+
+def by_column(cells: Cells, rows: int) -> Fields:
+    """The same for many rows that have no credits."""
+    fields = {name: found for name, *columns in TABLE if (found := first_of(cells, columns)) is not None}
+    for name in ("ChargePeriodStart", "ChargePeriodEnd"):
+        if name in fields:
+            fields[name] = fields[name].mapped(moment)
+    if "invoice.month" in cells:
+        for name in ("BillingPeriodStart", "BillingPeriodEnd"):
+            fields[name] = combined(cells, ["invoice.month"], partial(_edge, name), rows)
+    fields["ServiceProviderName"] = constant("Google Cloud", rows)
+    kinds = first_of({"told": cells["cost_type"], "usual": constant("regular", rows)}, ("told", "usual"))
+    if kinds is not None:
+        fields["ChargeCategory"] = kinds.mapped(lambda kind: CATEGORY.get(kind, "Adjustment"))
+    if "BilledCost" in fields:
+        credited = cells["credits"].mapped(lambda cell: None if cell.strip() == "[]" else "some").codes != NOTHING
+        fields["BilledCost"] = fields["EffectiveCost"] = fields["BilledCost"].odd_where(credited)
+    labels = ("project.labels", "labels")
+    fields["Tags"] = combined(cells, labels, lambda row: as_json(_tags(row)), rows)
+    return fields
+
+
+def _edge(name: str, row: Row) -> str | None:
+    edge = _month(str(row.get("invoice.month") or "")).get(name)
+    return None if edge is None else str(edge)
+
+
+def _tags(row: Row) -> dict[str, str]:
+    return _labels(row.get("project.labels")) | _labels(row.get("labels"))
 
 
 def _credit(credit: Any) -> dict[str, object]:
@@ -115,4 +147,10 @@ def _parsed(text: str) -> Any:
         return None
 
 
-LAYOUT = Layout("gcp", has("cost", "cost_type", "usage_start_time", "credits", "sku.id"), lambda: drafts, "/bills/gcp")
+LAYOUT = Layout(
+    "gcp",
+    has("cost", "cost_type", "usage_start_time", "credits", "sku.id"),
+    lambda: drafts,
+    "/bills/gcp",
+    by_column=by_column,
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from replay.readers.coded import Cells, Fields
 from replay.readers.values import Row
 from schemas.events import LINE_ITEM
 
@@ -25,6 +26,10 @@ Mapper = Callable[[Row], Iterable[Draft]]
 """From a row to its events. Raises Rejected, and nothing else, on a row that can be none."""
 
 
+ByColumn = Callable[[Cells, int], Fields]
+"""From so many rows by column to line items by column: where it says anything but odd, what the mapper says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A kind of export. `mapper` makes a mapper for one file, since some must remember the rows before."""
@@ -35,6 +40,7 @@ class Layout:
     source: str  # the CloudEvents `source` of its events
     lower: bool = False  # its column names come in any case: the mapper sees them in lower case
     named: bool = False  # its rows have ids, so that the same id again is the same event
+    by_column: ByColumn | None = None  # of a layout whose ordinary rows are a line item each
 
 
 def bill(
@@ -42,13 +48,14 @@ def bill(
     tells: Callable[[Columns], bool],
     read: Callable[[Row], dict[str, object]],
     lower: bool = False,
+    by_column: ByColumn | None = None,
 ) -> Layout:
     """A layout of which each row is one line item."""
 
     def lines(row: Row) -> Iterable[Draft]:
         return (line_item(read(row)),)
 
-    return Layout(name, tells, lambda: lines, f"/bills/{name}", lower)
+    return Layout(name, tells, lambda: lines, f"/bills/{name}", lower, by_column=by_column)
 
 
 def line_item(data: dict[str, object]) -> Draft:

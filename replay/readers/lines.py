@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from replay.readers.base import ReaderError, opened
 from replay.readers.values import MISSING, Row, given, plain
 from schemas.records import Reason
 from streams.core.decode import Rejection
+
+Cells = list[str] | Rejection
 
 
 class Line(NamedTuple):
@@ -34,26 +36,50 @@ def header_of(line: str) -> list[str]:
 
 
 def of_csv(path: Path, lower: bool) -> Iterator[Line]:
-    """The header is row 1, as an editor counts. A row of an odd number of cells is a fault: its amounts may stand under
-    the wrong names."""
+    """The rows of a CSV file by column. The header is row 1, as an editor counts."""
+    rows = csv_cells(path)
+    columns = csv_columns(rows, lower)
+    for number, cells in rows:
+        if isinstance(cells, Rejection):
+            yield Line(number, {}, "", cells)
+        else:
+            yield csv_line(columns, number, cells)
+
+
+def csv_columns(rows: Iterator[tuple[int, Cells]], lower: bool) -> list[str]:
+    """The header of what `csv_cells` gives."""
+    _, header = next(rows, (1, []))
+    return [name.lower() if lower else name for name in header] if isinstance(header, list) else []
+
+
+def csv_line(columns: Sequence[str], number: int, cells: Sequence[str]) -> Line:
+    """One row, which may lack the last cells."""
+    row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell not in MISSING}
+    return Line(number, row, digest("\x1f".join(cells).encode()))
+
+
+def csv_cells(path: Path) -> Iterator[tuple[int, Cells]]:
+    """The rows of a CSV file with their numbers, the header first, or what is wrong with one. A row of an odd number of
+    cells is a fault: its amounts may stand under the wrong names."""
     with opened(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="") as text:
         ends = _Ends(text)
         rows = csv.reader(ends)
-        columns = [name.lower() if lower else name for name in next(rows, [])]
-        widths = {len(columns)}
+        header = next(rows, [])
+        yield 1, header
+        widths = {len(header)}
         for number, cells in enumerate(_careful(rows), start=2):
             if isinstance(cells, str):
-                yield _not_a_row(number, f"the row can't be read as CSV: {cells}")
+                yield number, Rejection(Reason.NOT_AN_EVENT, "", f"the row can't be read as CSV: {cells}")
                 continue
             if not cells:
                 continue
-            if number == 2 and len(cells) < len(columns) and ends.whole:
+            if number == 2 and len(cells) < len(header) and ends.whole:
                 widths.add(len(cells))  # some exports leave out the last cells, of every row
             if len(cells) in widths:
-                row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell not in MISSING}
-                yield Line(number, row, digest("\x1f".join(cells).encode()))
+                yield number, cells
             else:
-                yield _not_a_row(number, f"the row has {len(cells)} cells, its header {len(columns)}")
+                problem = f"the row has {len(cells)} cells, its header {len(header)}"
+                yield number, Rejection(Reason.NOT_AN_EVENT, "", problem)
 
 
 class _Ends:
@@ -70,10 +96,6 @@ class _Ends:
         line = next(self._lines)
         self.whole = line.endswith(("\n", "\r"))
         return line
-
-
-def _not_a_row(number: int, problem: str) -> Line:
-    return Line(number, {}, "", Rejection(Reason.NOT_AN_EVENT, "", problem))
 
 
 def _careful(rows: Iterator[list[str]]) -> Iterator[list[str] | str]:

@@ -8,8 +8,9 @@ correction it is added, signed, to what was there. Nothing is amortised: the eff
 
 from __future__ import annotations
 
+from replay.readers.coded import Cells, Fields, combined, constant
 from replay.readers.layouts import bill, has
-from replay.readers.values import Row, moment
+from replay.readers.values import Row, as_json, moment
 
 TABLE = (
     ("BilledCost", "cost/myCost"),
@@ -42,10 +43,28 @@ def read(row: Row) -> dict[str, object]:
     data["ChargeCategory"] = "Usage"
     if str(row.get("lineItem/isCorrection")).lower() == "true":
         data["ChargeClass"] = "Correction"
-    data["Tags"] = {
-        name.removeprefix(TAG_PREFIX): str(value) for name, value in row.items() if name.startswith(TAG_PREFIX)
-    }
+    data["Tags"] = _tags(row)
     return data
 
 
-LAYOUT = bill("oci", has("cost/myCost", "cost/currencyCode", "lineItem/intervalUsageStart"), read)
+def _tags(row: Row) -> dict[str, str]:
+    return {name.removeprefix(TAG_PREFIX): str(value) for name, value in row.items() if name.startswith(TAG_PREFIX)}
+
+
+def by_column(cells: Cells, rows: int) -> Fields:
+    """The same for many rows."""
+    fields = {name: cells[column] for name, column in TABLE if column in cells}
+    for name in ("ChargePeriodStart", "ChargePeriodEnd"):
+        if name in fields:
+            fields[name] = fields[name].mapped(moment)
+    fields["ServiceProviderName"] = constant("Oracle", rows)
+    fields["ChargeCategory"] = constant("Usage", rows)
+    if "lineItem/isCorrection" in cells:
+        correction = cells["lineItem/isCorrection"]
+        fields["ChargeClass"] = correction.mapped(lambda cell: "Correction" if cell.lower() == "true" else None)
+    tagged = [name for name in cells if name.startswith(TAG_PREFIX)]
+    fields["Tags"] = combined(cells, tagged, lambda row: as_json(_tags(row)), rows)
+    return fields
+
+
+LAYOUT = bill("oci", has("cost/myCost", "cost/currencyCode", "lineItem/intervalUsageStart"), read, by_column=by_column)

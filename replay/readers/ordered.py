@@ -31,7 +31,7 @@ Place = tuple[int, int, int]
 def in_order(items: Iterable[Item], run: int = RUN, *, named: bool = False) -> Iterator[Item]:
     """The items sorted by time. Equal rows stand together, so that their ids can be told apart by counting, unless the
     rows are `named` by ids of their own."""
-    shapes = _Shapes()
+    shapes = Shapes()
     number = _as_named if named else _numbered
     packed = map(shapes.pack, items)
     batch = sorted(islice(packed, run))
@@ -47,7 +47,7 @@ def in_order(items: Iterable[Item], run: int = RUN, *, named: bool = False) -> I
         yield from number(shapes, heapq.merge(*(_read(file, places) for places in runs)))
 
 
-def _numbered(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
+def _numbered(shapes: Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
     """The items. The n-th of equal rows is `<hash>-n`, in whatever file and order a bill is loaded again."""
     last, times = "", 0
     for packed in rows:
@@ -56,12 +56,12 @@ def _numbered(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
         yield shapes.unpack(packed, f"{last}-{times}")
 
 
-def _as_named(shapes: _Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
+def _as_named(shapes: Shapes, rows: Iterable[Packed]) -> Iterator[Item]:
     for packed in rows:
         yield shapes.unpack(packed, packed[1])
 
 
-class _Shapes:
+class Shapes:
     """Packs items. Rows of a file name the same few sets of fields, which are kept once."""
 
     def __init__(self) -> None:

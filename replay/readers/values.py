@@ -61,6 +61,11 @@ def seconds(text: str) -> float | None:
         return None
 
 
+def as_json(found: Mapping[str, str]) -> str:
+    """Tags as a cell of ours holds them."""
+    return orjson.dumps(found).decode()
+
+
 def needed(row: Row, column: str) -> Any:
     """A cell that a row can't do without. Raises Rejected, naming the column, when it holds nothing."""
     if column not in row:

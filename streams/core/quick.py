@@ -94,6 +94,14 @@ _CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(LineItem.model_fields, _a_name),
     **{name: check for check, names in _KINDS.items() for name in names},
 }
+AMOUNTS, TIMES, TEXTS = (frozenset(_KINDS[check]) for check in (_an_amount, _a_time, _a_text))
+
+
+def check_of(field: str) -> Check:
+    """How a value of this field of a line item is held to its contract; NO where that can't tell."""
+    return _CHECKS[field]
+
+
 _REQUIRED = frozenset(name for name, field in LineItem.model_fields.items() if field.is_required())
 
 

@@ -19,6 +19,7 @@ from replay.readers import LAYOUTS, Item, read, reader_of
 from schemas.events import UsageEvent
 from schemas.records import DeadLetter
 from tests.support.reading import taken
+from tests.support.sheets import BY_COLUMN, by_column, same
 
 FOCUS = {
     "BilledCost": "1.10", "EffectiveCost": "1.00", "BillingCurrency": "USD", "ChargeCategory": "Usage",
@@ -127,6 +128,12 @@ fuzzed = settings(
 garbage = st.text(max_size=30) | st.sampled_from(
     ["", "NULL", "NaN", "-1", "1e400", "Infinity", "9" * 40, "{", "[", "[1, 2]", '{"a": 1}', "13/13/2023", "\x00", "é"]
 )
+
+plausible = st.sampled_from(
+    ["5e-06", "-0.10", "1E+2", "0", " 1", "+1", "1_000", "9" * 13, "0." + "1" * 19, "1970-01-01", "2026-11-02 00:00:00",
+     "2026-11-02T00:00:00+02:00", "Usage", "Tax", "Correction", "True", "usd", "Fee", "SavingsPlanNegation", "Purchase",
+     "UnusedReservation", "SavingsPlan", '{"team": null}', '{"team": {"a": 1}}', "[]", "x" * 257, "x" * 2049, "None"]
+)  # fmt: skip
 
 
 def written(path: Path, layout: str, *rows: dict[str, Any]) -> Path:
@@ -240,3 +247,16 @@ def test_bytes_that_are_no_row_never_raise(tmp_path: Path, layout: str, noise: b
     path = written(tmp_path / "data", layout)
     path.write_bytes(path.read_bytes() + noise)
     outcomes(read(path))
+
+
+@pytest.mark.parametrize("layout", BY_COLUMN)
+@fuzzed
+@given(data=st.data())
+def test_by_column_says_what_rows_say(tmp_path: Path, layout: str, data: st.DataObject) -> None:
+    """The same events and dead letters in the same order, whatever stands in the cells."""
+    good = EXAMPLES[layout]
+    cells = garbage | st.sampled_from(sorted(set(good.values()))) | plausible
+    mutation = st.dictionaries(st.sampled_from(list(good)), cells, max_size=3)
+    rows = [good | change for change in data.draw(st.lists(mutation, min_size=1, max_size=40))]
+    path = written(tmp_path / "data", layout, *rows)
+    assert same(list(by_column(path)), list(read(path)))

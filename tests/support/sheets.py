@@ -1,0 +1,30 @@
+"""Both ways of reading a bill, for tests that hold them to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from replay.readers import LAYOUTS, Item, reader_of
+from replay.readers.sheets import Sheet, read_by_column
+from tests.support.reading import taken
+
+BY_COLUMN = {layout.name: layout for layout in LAYOUTS if layout.by_column is not None}
+
+
+def by_column(path: Path) -> Iterator[Item]:
+    """What the sheets of a file and the rows between them hold, one by one."""
+    layout = BY_COLUMN[reader_of(path).name]
+    assert layout.by_column is not None
+    for piece in read_by_column(path, layout, layout.by_column):
+        if isinstance(piece, Sheet):
+            yield from (piece.item(place) for place in range(piece.lines.num_rows))
+        else:
+            yield piece
+
+
+def same(one: list[Item], other: list[Item]) -> bool:
+    """Whether both are the same rows at the same times, and the same events or dead letters."""
+    return [(item.row, item.time, taken(item)) for item in one] == [
+        (item.row, item.time, taken(item)) for item in other
+    ]

@@ -1,0 +1,92 @@
+"""Bills by column say what they say row by row, in the same order, however much of them is in memory."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from replay.readers import read, sheets
+from replay.readers.sheets import Sheet, read_by_column
+from replay.readers.sorting import in_order
+from tests.bench.bills import write_bill
+from tests.support.shared import shared
+from tests.support.sheets import BY_COLUMN, by_column, same
+
+BILLS = (
+    "aws_cur/cur_line_items_2018-10.csv.gz", "focus_sample/focus_sample.csv",
+    "focus_converters/aws_cur_2023-11_anonymous.csv", "focus_converters/azure_ea_2023-09_anonymous.csv",
+    "focus_converters/oci_cost_2023-11-13_redacted.csv", "billing_fixtures/aws_cost_report.fivetran.csv",
+    "billing_fixtures/azure_EA_ActualCost_Small.finops-toolkit.csv",
+    "billing_fixtures/azure_EA_AmortizedCost_Small.finops-toolkit.csv",
+    "billing_fixtures/azure_export_Template.opencost.csv", "billing_fixtures/gcp_billing_export_2020-11.koku.csv",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BILLS)
+def test_a_real_bill_is_the_same_both_ways(name: str) -> None:
+    """The longest by every tenth row: `test_both_ways_of_replaying` takes all of it to its charges."""
+    path = shared("data") / name
+    found, expected = list(by_column(path)), list(read(path))
+    assert [(item.row, item.time) for item in found] == [(item.row, item.time) for item in expected]
+    step = 10 if len(expected) > 10_000 else 1
+    assert same(found[::step], expected[::step])
+
+
+def test_most_of_a_bill_stands_in_sheets() -> None:
+    path = shared("data") / BILLS[0]
+    layout = BY_COLUMN["aws-cur-reduced"]
+    assert layout.by_column is not None
+    pieces = list(read_by_column(path, layout, layout.by_column))
+    rows = sum(piece.lines.num_rows for piece in pieces if isinstance(piece, Sheet))
+    assert rows > 0.999 * 119_307
+
+
+def test_odd_rows_stand_where_they_stood(tmp_path: Path) -> None:
+    """Refused ones, short ones and ones that only the full validation knows, among equal ones and in any order."""
+    path = tmp_path / "bill.csv"
+    write_bill(path, 400)
+    rng = random.Random(7)
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    for row in rng.sample(rows, 60):
+        row[rng.randrange(len(row))] = rng.choice(["", "NULL", "NaN", "1e400", "5e-06", "٣", "x" * 3000, "2026-09-01"])
+    rows += [row[:-1] for row in rng.sample(rows, 5)] + rng.sample(rows, 40)
+    rng.shuffle(rows)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    found = list(by_column(path))
+    assert len(found) == 445
+    assert same(found, list(read(path)))
+
+
+def test_more_rows_than_are_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bill.csv"
+    write_bill(path, 3_000)
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    random.Random(1).shuffle(rows)
+    path.write_text("".join([header, *rows, *rows[:500]]), encoding="utf-8")
+    whole = list(by_column(path))
+    monkeypatch.setattr(sheets, "READ", 100)
+    monkeypatch.setattr(sheets, "in_order", lambda batches: in_order(batches, run=300, block=32))
+    assert list(by_column(path)) == whole
+    assert same(whole, list(read(path)))
+
+
+def test_sorting_holds_what_it_was_given() -> None:
+    rng = random.Random(3)
+    keys = [(float(rng.randrange(9)), f"{rng.randrange(50):02}", row) for row in range(1_500)]
+    rng.shuffle(keys)
+    batches = [
+        pa.RecordBatch.from_arrays(
+            [pa.array(column) for column in zip(*keys[at : at + 70], strict=True)], names=["_time", "_digest", "_row"]
+        )
+        for at in range(0, len(keys), 70)
+    ]
+    for run, block in ((10_000, 64), (700, 64), (70, 3)):
+        found = pa.Table.from_batches(in_order(batches, run, block))
+        columns = (found.column(name).to_pylist() for name in ("_time", "_digest", "_row"))
+        assert list(zip(*columns, strict=True)) == sorted(keys)
