@@ -79,8 +79,8 @@ class KeepingService(MemberService, Generic[S]):
             await self._save(list(self._held.values()))
 
     def checkpoint_soon(self) -> None:
-        """Ask for a checkpoint right after the batch in hand; for the hooks above."""
-        self._checkpoint_due = -float("inf")
+        """Ask for a checkpoint right after the batch in hand, however long the last one took; for the hooks above."""
+        self._checkpoint_due = self._not_before = -float("inf")
 
     def touch(self, state: S) -> None:
         """Say that a state changed outside the loop, so that the next checkpoint includes it."""

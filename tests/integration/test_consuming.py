@@ -348,3 +348,25 @@ def test_what_takes_long_to_save_is_saved_seldom(broker: Any, tmp_path: Path) ->
             return time.monotonic() - began
 
     assert asyncio.run(run()) > 0.9  # one takes 0.1 s, and is a tenth of the time at most
+
+
+def test_what_must_be_written_before_it_is_said_waits_for_no_turn(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker, checkpoint_seconds=600.0, max_records_per_poll=1)
+    store = Slow(tmp_path)
+
+    class Urgent(Summing):
+        def process(self, state: dict[str, int], records: Sequence[ConsumerRecord]) -> Sequence[Send]:
+            self.checkpoint_soon()
+            return super().process(state, records)
+
+    async def run() -> float:
+        service = Urgent(settings, store)
+        async with service:
+            await publish(settings, [0])
+            await until(lambda: store.saved == 1)
+            service._not_before = time.monotonic() + 600.0  # as after one that took a minute
+            await publish(settings, [4])
+            await until(lambda: store.saved == 2)
+        return service._not_before - time.monotonic()
+
+    assert asyncio.run(run()) < 60.0
