@@ -17,8 +17,10 @@ from mode import Service
 from schemas.topics import CHARGES, FINDINGS, TICKS, TOPICS, USAGE_TOPICS, Topic
 from schemas.wire import IncompatibleError
 from streams import build
+from streams.core.roll import METER_BY_TOPIC, closing_delay
 from streams.io import clickhouse, kafka
 from streams.io.checkpoints import Checkpoints
+from streams.io.faust_transport import Transport
 from streams.io.http import Health, HttpServer
 from streams.io.topics import partition_counts
 from streams.metrics import Metrics
@@ -28,7 +30,7 @@ from streams.stages.detect import DetectService
 from streams.stages.land import LandService
 from streams.stages.owners import OwnersService
 from streams.stages.price import Outlet, add_price_agents, counted, progress
-from streams.stages.pulse import Pulse
+from streams.stages.pulse import Beat, Pulse
 from streams.stages.roll import Layout, RollService
 from streams.stages.valve import Valve
 
@@ -156,9 +158,7 @@ class Worker(Service):
         )
         await self.add_runtime_dependency(valve)
         add_price_agents(app, build.charger(self.settings, tagger), valve, self.metrics, name)
-        await self.add_runtime_dependency(
-            Pulse(app, outlet, {name(topic): topic.name for topic in USAGE_TOPICS}, utc_now)
-        )
+        await self.add_runtime_dependency(Pulse(app, outlet, _beats(self.settings), utc_now))
         self.metrics.up.labels("price").set(1)
         return Hosted("price", app, partial(progress, app, outlet, self.metrics))
 
@@ -223,7 +223,7 @@ def faust_app(settings: Settings) -> faust.App:
     """The Faust application of `price`: raw bytes in, no tables, no web views."""
     folder = settings.stages.state_dir / "faust"
     folder.mkdir(parents=True, exist_ok=True)  # Faust makes only the last of it
-    return faust.App(
+    app = faust.App(
         kafka.group_name(settings, "price"),
         **kafka.faust_broker(settings),
         autodiscover=False,
@@ -238,6 +238,17 @@ def faust_app(settings: Settings) -> faust.App:
         consumer_max_fetch_size=kafka.MAX_MESSAGE_BYTES,
         datadir=folder,
     )
+    app.transport = Transport(app.conf.broker_consumer, app)
+    return app
+
+
+def _beats(settings: Settings) -> dict[str, Beat]:
+    """When `price` says of each usage topic that it is done: when its windows may close by the clock."""
+    graces = build.roll_rules(settings).graces
+    return {
+        kafka.topic_name(settings, topic): Beat(topic.name, closing_delay(graces[METER_BY_TOPIC[topic.name]]))
+        for topic in USAGE_TOPICS
+    }
 
 
 async def _layout(settings: Settings) -> Layout:

@@ -21,8 +21,8 @@ from schemas.watch import DIMENSIONS
 from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
-MOST_LEAD_SECONDS = 3.0  # what it may take a record to be read and the next pulse to come
-CLOCK_SLACK_SECONDS = 1.0  # what an event may take from its time to the broker before a window is closed by the clock
+MOST_LEAD_SECONDS = 1.25  # what it may take a record to be read and the next pulse to come, which is due each second
+CLOCK_SLACK_SECONDS = 0.25  # what a record takes to the broker, beside the grace, before the clock closes a window
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
 MAX_HOLES = 1000  # gaps that never fill (compaction, transaction markers) must not grow without bound
@@ -133,7 +133,7 @@ class Roller:
             and watermark is not None
             and now - watermark <= self._rules.follow_clock_within_seconds
         ):
-            return self._close(origin, source, meter, now - CLOCK_SLACK_SECONDS - self._rules.graces[meter])
+            return self._close(origin, source, meter, now - closing_delay(self._rules.graces[meter]))
         source.heard = source.heard or now
         if now - source.heard < self._rules.idle_seconds:
             return []
@@ -277,6 +277,11 @@ class Roller:
             raise ValueError(f"roll state of version {state.get('version')!r} can't be read; this code reads version 1")
         self.late, self.duplicates = state["late"], state["duplicates"]
         self._sources = {Origin(topic, part): _source_from_json(source) for topic, part, source in state["sources"]}
+
+
+def closing_delay(grace: float) -> float:
+    """How many seconds after its end a window closes by the clock, where nothing newer closes it sooner."""
+    return grace + CLOCK_SLACK_SECONDS
 
 
 def _is_next(source: _Source, offset: int) -> bool:

@@ -26,6 +26,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from mode import Service
 
@@ -203,6 +204,14 @@ def arrived(timestamp: float | None) -> datetime:
     return at if 2000 <= at.year < 2200 else EPOCH
 
 
+def assigned(app: faust.App) -> list[TP]:
+    """The partitions that Faust reads; none while its consumer starts."""
+    try:
+        return list(app.consumer.assignment())
+    except ConsumerNotStarted:
+        return []
+
+
 def log_end(consumer: Any, tp: TP) -> int | None:
     """Where a partition's log ends, as the newest fetch tells; None where that isn't known."""
     try:
@@ -215,7 +224,7 @@ def log_end(consumer: Any, tp: TP) -> int | None:
 def progress(app: faust.App, outlet: Outlet, metrics: Metrics) -> tuple[int, float]:
     """Records behind, and when (time.monotonic) one was last done or there was none to do."""
     behind = 0
-    for tp in app.consumer.assignment() if app.consumer else ():
+    for tp in assigned(app):
         end = log_end(app.consumer, tp)
         done = outlet.acked.get((tp.topic, tp.partition))
         lag = max(0, end - done - 1) if end is not None and done is not None else 0
