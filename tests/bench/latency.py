@@ -1,6 +1,6 @@
 """From the beginning of an incident to a delivered webhook, in the live service on the real Kafka.
 
-    python -m tests.bench.latency [--incidents 50] [--grace 2.0]
+    python -m tests.bench.latency [--incidents 50] [--grace 1.0]
 
 All five stages run in one worker, as `spendstream worker` runs them, with the ClickHouse engine behind `land`. Fifty
 keys call a model at a quiet pace; after fifteen minutes of history one key after another goes into a loop at a random
@@ -35,6 +35,7 @@ from streams.io import clickhouse, kafka
 from streams.io.topics import create_topics
 from streams.metrics import Metrics
 from streams.settings import ClickHouse, Settings
+from tests.bench.trace import Trace
 from tests.support.kafka import RealKafka, settings_for
 from tests.support.receivers import FakeReceiver, fake_receiver
 
@@ -58,6 +59,7 @@ class Incident:
     delivered: float | None = None
     window_end: float | None = None
     last_call: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)  # seconds that each took, one after the other
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ class Traffic:
 
 def main(
     incidents: Annotated[int, typer.Option(min=1, max=KEYS)] = 50,
-    grace: Annotated[float, typer.Option(help="roll.token_call_grace_seconds")] = 2.0,
+    grace: Annotated[float, typer.Option(help="roll.token_call_grace_seconds")] = 1.0,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Measure."""
@@ -146,7 +148,7 @@ def _settings(node: RealKafka, folder: Path, pager: FakeReceiver, grace: float) 
 
 async def _measure(settings: Settings, pager: FakeReceiver, incidents: int, random: Random) -> list[Incident]:
     await create_topics(settings)
-    async with _service(settings) as worker:
+    async with _service(settings) as worker, Trace(settings) as trace:
         producer = kafka.make_producer(settings, client_id="bench")
         await producer.start()
         traffic = Traffic(random, producer, kafka.topic_name(settings, TOKEN_CALLS))
@@ -156,7 +158,7 @@ async def _measure(settings: Settings, pager: FakeReceiver, incidents: int, rand
             await _caught_up(worker)
             keys = [f"key-{n:02}" for n in range(KEYS)]
             random.shuffle(keys)
-            return [await _incident(traffic, pager, key) for key in track(keys[:incidents], "incidents")]
+            return [await _incident(traffic, pager, trace, key) for key in track(keys[:incidents], "incidents")]
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -189,7 +191,7 @@ async def _service(settings: Settings) -> AsyncIterator[Worker]:
         await asyncio.to_thread(store.close)
 
 
-async def _incident(traffic: Traffic, pager: FakeReceiver, key: str) -> Incident:
+async def _incident(traffic: Traffic, pager: FakeReceiver, trace: Trace, key: str) -> Incident:
     await asyncio.sleep(traffic.random.uniform(*PAUSE_SECONDS))
     seen = len(pager.taken)
     traffic.sent.clear()
@@ -205,10 +207,26 @@ async def _incident(traffic: Traffic, pager: FakeReceiver, key: str) -> Incident
                 found.delivered = at
                 found.window_end = datetime.fromisoformat(alert["detected_at"]).timestamp()
                 found.last_call = max(call for call in traffic.sent if call < found.window_end)
+                found.stages = _stages(trace, alert["alert_id"], found.window_end, at)
                 break
         await asyncio.sleep(0.01)
     traffic.in_loop = ""
     return found
+
+
+def _stages(trace: Trace, alert_id: str, end: float, delivered: float) -> dict[str, float]:
+    """Seconds from the window's end to its closing (the grace is in it), and what came after, step by step."""
+    moments = {
+        "closed": trace.rolled.complete(end),
+        "detected": trace.detected.complete(end),
+        "grouped": trace.grouped.get(alert_id),
+        "delivered": delivered,
+    }
+    steps, before = {}, end
+    for name, at in moments.items():
+        if at is not None:
+            steps[name], before = round(at - before, 3), at
+    return steps
 
 
 def _report(found: list[Incident], grace: float) -> None:
@@ -222,6 +240,10 @@ def _report(found: list[Incident], grace: float) -> None:
         "load_average": os.getloadavg()[0],
         "from_incident_start": _quantiles(begun),
         "from_last_call_of_deciding_window": _quantiles(decided),
+        "steps": {
+            step: _quantiles(sorted(i.stages[step] for i in paged if step in i.stages))
+            for step in ("closed", "detected", "grouped", "delivered")
+        },
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_bytes(orjson.dumps({**figures, "each": [asdict(i) for i in found]}, option=orjson.OPT_INDENT_2))
