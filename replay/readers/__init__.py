@@ -6,7 +6,7 @@ Which reader a file needs is told by its content, never by its name. `docs/reade
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from replay.readers.events import events
 from replay.readers.layouts import Layout
 from replay.readers.lines import Line
 from replay.readers.ordered import in_order
+from replay.readers.sheets import read_by_column
+from streams.core.sheet import Sheet
 
 __all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
 
@@ -47,6 +49,7 @@ class Reader:
     name: str
     timed: bool
     read: Callable[[], Iterator[Item]]
+    by_column: Callable[[], Iterator[Sheet | Item]] | None = None  # the same, most of it as sheets
 
 
 def read(path: Path) -> Iterator[Item]:
@@ -67,8 +70,12 @@ def reader_of(path: Path) -> Reader:
         return _layout_reader(path, layout, lambda known: lines.of_parquet(path, known.lower))
     if head.removeprefix(document.BOM).lstrip()[:1] in (b"{", b"["):
         return _json(path)
-    layout = _layout(lines.header_of(head.splitlines()[0].decode("utf-8-sig", "replace")))
-    return _layout_reader(path, layout, lambda known: lines.of_csv(path, known.lower))
+    columns = lines.header_of(head.splitlines()[0].decode("utf-8-sig", "replace"))
+    layout = _layout(columns)
+    reader = _layout_reader(path, layout, lambda known: lines.of_csv(path, known.lower))
+    if layout is None or layout.by_column is None or len({name.lower() for name in columns}) < len(columns):
+        return reader  # of two columns of one name it is for each row to say which one counts
+    return replace(reader, by_column=partial(read_by_column, path, layout, layout.by_column))
 
 
 def _json(path: Path) -> Reader:

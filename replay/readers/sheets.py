@@ -7,14 +7,10 @@ items between the sheets, made the slow and exact way, so that both ways say the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from replay.readers.base import Item
@@ -25,31 +21,11 @@ from replay.readers.layouts import ByColumn, Layout
 from replay.readers.lines import Line, csv_cells, csv_columns, csv_line, digest
 from replay.readers.ordered import Packed, Shapes
 from replay.readers.sorting import in_order
-from schemas.base import plain_decimal
-from schemas.events import LINE_ITEM
 from streams.core.decode import Rejection
+from streams.core.sheet import Sheet
 
 READ = 8_192  # rows that are looked at together
 FEWEST = 16  # good rows one after the other that are worth a sheet
-
-
-class Sheet(NamedTuple):
-    """Line items that follow each other in a file. Columns are by the names of `schemas.events.LineItem`, each value as
-    its contract has it and tags as JSON; `id` and `row` stand beside them. A column that is not there holds nothing."""
-
-    source: str
-    lines: pa.RecordBatch
-
-    def item(self, place: int) -> Item:
-        """One of them as `read` gives it, but for the spelling of its values."""
-        row = self.lines.slice(place, 1).to_pylist()[0]
-        data = {name: _spelt(name, value) for name, value in row.items() if value is not None and name not in _BESIDE}
-        start = row["ChargePeriodStart"]
-        event = {
-            "specversion": "1.0", "id": row["id"], "source": self.source, "type": LINE_ITEM,
-            "time": start.isoformat(), "data": data,
-        }  # fmt: skip
-        return Item(row["row"], event=event, time=start.timestamp())
 
 
 def read_by_column(path: Path, layout: Layout, by_column: ByColumn) -> Iterator[Sheet | Item]:
@@ -80,18 +56,25 @@ def _pieces(rows: pa.RecordBatch, names: list[str], source: str, shapes: Shapes)
         return
     place = 0
     for at in np.flatnonzero(odd.is_valid().to_numpy(zero_copy_only=False)).tolist():
-        yield from _stretch(whole, place, at)
+        yield from stretch(whole, place, at)
         time, one, number, packed = (rows.column(name)[at].as_py() for name in ("_time", "_digest", "_row", "_odd"))
         yield shapes.unpack((time, one, number, packed), names[at])
         place = at + 1
-    yield from _stretch(whole, place, len(names))
+    yield from stretch(whole, place, len(names))
 
 
-def _stretch(whole: Sheet, begin: int, end: int) -> Iterator[Sheet | Item]:
+def item_of(sheet: Sheet, place: int) -> Item:
+    """One line of a sheet as `read` gives it, but for the spelling of its values."""
+    start = sheet.lines.column("ChargePeriodStart")[place].as_py()
+    return Item(sheet.lines.column("row")[place].as_py(), event=sheet.event(place), time=start.timestamp())
+
+
+def stretch(whole: Sheet, begin: int, end: int) -> Iterator[Sheet | Item]:
+    """The lines from one place up to another: as a sheet, or as items where they are few."""
     if end - begin < FEWEST:
-        yield from (whole.item(place) for place in range(begin, end))
+        yield from (item_of(whole, place) for place in range(begin, end))
     else:
-        yield Sheet(whole.source, whole.lines.slice(begin, end - begin))
+        yield whole.slice(begin, end)
 
 
 def _sheet(rows: pa.RecordBatch, names: list[str], source: str) -> Sheet:
@@ -148,15 +131,3 @@ def _odd_rows(found: dict[str, pa.Array], packed: list[Packed]) -> pa.RecordBatc
     }
     empty = {name: pa.nulls(len(packed), column.type) for name, column in found.items()}
     return pa.RecordBatch.from_pydict(empty | own)
-
-
-_BESIDE = frozenset({"id", "row"})
-
-
-def _spelt(name: str, value: Any) -> object:
-    """A value as a reader spells it in an event."""
-    if isinstance(value, Decimal):
-        return plain_decimal(value.normalize())
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return orjson.loads(value) if name == "Tags" else value

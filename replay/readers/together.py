@@ -7,14 +7,21 @@ from __future__ import annotations
 import glob
 import heapq
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from replay.readers import Item, Reader, ReaderError, reader_of
+from replay.readers.sheets import stretch
+from streams.core.sheet import Sheet
 
 Row = tuple[Path, Item | None]
 """A row of a file; None says that the file is at its end."""
+Piece = tuple[Path, Sheet | Item | None]
+"""The same, of rows that follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,34 @@ def _is_known(path: Path, skipped: list[str]) -> bool:
 def rows(paths: Sequence[Path]) -> Iterator[Row]:
     """The rows of all files: those whose reader knows the time side by side, before them the others one by one."""
     readers = [(path, reader_of(path)) for path in paths]
+    yield from _in_order_of_arrival(readers)
+    timed = [_keyed(n, path, reader) for n, (path, reader) in enumerate(readers) if reader.timed]
+    yield from (row for *_, row in heapq.merge(*timed, key=lambda keyed: keyed[:3]))
+
+
+def pieces(paths: Sequence[Path]) -> Iterator[Piece]:
+    """The same rows in the same order, those that can be read by column as sheets."""
+    readers = [(path, reader_of(path)) for path in paths]
+    yield from _in_order_of_arrival(readers)
+    heads = [
+        _Head(number, (reader.by_column or reader.read)()) for number, (_, reader) in enumerate(readers) if reader.timed
+    ]
+    heapq.heapify(heads)
+    while heads:
+        first = heapq.heappop(heads)
+        path = paths[first.number]
+        if first.next is None:
+            yield path, None
+            continue
+        yield from ((path, piece) for piece in first.take(heads[0] if heads else None))
+        heapq.heappush(heads, first)
+
+
+def _in_order_of_arrival(readers: Sequence[tuple[Path, Reader]]) -> Iterator[Row]:
     for path, reader in readers:
         if not reader.timed:
             yield from ((path, item) for item in reader.read())
             yield path, None
-    timed = [_keyed(n, path, reader) for n, (path, reader) in enumerate(readers) if reader.timed]
-    yield from (row for *_, row in heapq.merge(*timed, key=lambda keyed: keyed[:3]))
 
 
 def _keyed(number: int, path: Path, reader: Reader) -> Iterator[tuple[float, int, int, Row]]:
@@ -78,3 +107,44 @@ def _keyed(number: int, path: Path, reader: Reader) -> Iterator[tuple[float, int
         time = item.time or 0.0
         yield time, number, place, (path, item)
     yield time, number, sys.maxsize, (path, None)
+
+
+class _Head:
+    """How far a file has been read: what of it comes `next`, None at its end, and when that was."""
+
+    def __init__(self, number: int, rest: Iterator[Sheet | Item]) -> None:
+        self.number = number
+        self._rest = rest
+        self._time = 0.0
+        self.next: Sheet | Item | None = None
+        self._go_on()
+
+    def __lt__(self, other: _Head) -> bool:
+        return (self._time, self.number) < (other._time, other.number)
+
+    def take(self, other: _Head | None) -> Iterable[Sheet | Item]:
+        """What comes next; of a sheet the lines that come before what is next in the other file."""
+        piece = self.next
+        if not isinstance(piece, Sheet):
+            self._go_on()
+            return () if piece is None else (piece,)
+        count = size = piece.lines.num_rows
+        if other is not None:
+            # Of two files the first goes first where both are at the same time.
+            side: Literal["left", "right"] = "right" if self.number < other.number else "left"
+            count = int(np.searchsorted(piece.seconds, other._time, side))
+        if count == size:
+            self._go_on()
+        else:
+            self._be_at(piece.slice(count, size))
+        return stretch(piece, 0, count)
+
+    def _go_on(self) -> None:
+        self._be_at(next(self._rest, None))
+
+    def _be_at(self, piece: Sheet | Item | None) -> None:
+        self.next = piece
+        if isinstance(piece, Sheet):
+            self._time = float(piece.seconds[0])
+        elif piece is not None:
+            self._time = piece.time or 0.0

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from replay.readers import LAYOUTS, Item, reader_of
-from replay.readers.sheets import Sheet, read_by_column
+from replay.readers.sheets import item_of, read_by_column
+from streams.core.sheet import Sheet
 from tests.support.reading import taken
 
 BY_COLUMN = {layout.name: layout for layout in LAYOUTS if layout.by_column is not None}
@@ -18,7 +19,7 @@ def by_column(path: Path) -> Iterator[Item]:
     assert layout.by_column is not None
     for piece in read_by_column(path, layout, layout.by_column):
         if isinstance(piece, Sheet):
-            yield from (piece.item(place) for place in range(piece.lines.num_rows))
+            yield from (item_of(piece, place) for place in range(piece.lines.num_rows))
         else:
             yield piece
 

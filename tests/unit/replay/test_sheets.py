@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from replay.readers import read, sheets
-from replay.readers.sheets import Sheet, read_by_column
+from replay.readers import Item, read, sheets, together
+from replay.readers.sheets import item_of, read_by_column
 from replay.readers.sorting import in_order
+from streams.core.sheet import Sheet
 from tests.bench.bills import write_bill
 from tests.support.shared import shared
 from tests.support.sheets import BY_COLUMN, by_column, same
@@ -90,3 +91,28 @@ def test_sorting_holds_what_it_was_given() -> None:
         found = pa.Table.from_batches(in_order(batches, run, block))
         columns = (found.column(name).to_pylist() for name in ("_time", "_digest", "_row"))
         assert list(zip(*columns, strict=True)) == sorted(keys)
+
+
+def test_several_files_go_side_by_side_as_their_rows_do(tmp_path: Path) -> None:
+    """Bills that overlap, one of which begins later, a bill that is no CSV of bills, and one in order of arrival."""
+    paths = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv", "calls.csv", "events.ndjson")]
+    for seed, path in enumerate(paths[:3]):
+        write_bill(path, 1_000 + seed, seed=seed)
+    for path, begin, end in ((paths[1], 300, 500), (paths[2], 0, 100)):
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join([header, *lines[begin:end], lines[600].replace("USD", "usd")]), encoding="utf-8")
+    paths[3].write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2026-09-01 05:00:00.0,7,8\n", encoding="utf-8")
+    paths[4].write_text('{"id": "x"}\n', encoding="utf-8")
+    found: list[tuple[Path, Item | None]] = []
+    sizes = []
+    for path, piece in together.pieces(paths):
+        if isinstance(piece, Sheet):
+            sizes.append(piece.lines.num_rows)
+            found += [(path, item_of(piece, place)) for place in range(piece.lines.num_rows)]
+        else:
+            found.append((path, piece))
+    expected = list(together.rows(paths))
+    assert [path for path, _ in found] == [path for path, _ in expected]
+    assert [item is None for _, item in found] == [item is None for _, item in expected]
+    assert same([item for _, item in found if item], [item for _, item in expected if item])
+    assert sum(sizes) > 500
