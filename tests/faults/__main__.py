@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from tests.faults import scenarios, stream
 from tests.faults.judge import Outcome
-from tests.faults.report import merged, table, write_json, write_page
+from tests.faults.report import merged, read, table, write_json, write_page
 from tests.faults.run import UNDISTURBED, all_of, ground
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,9 @@ def main(
         bool, typer.Option(help="the few that run in CI, on a smaller stream; they write nothing")
     ] = False,
     only: Annotated[str, typer.Option(help="only the faults whose name holds this; the other rows stay")] = "",
+    resume: Annotated[
+        bool, typer.Option(help="go on after a run that was cut off: what held on this code stays")
+    ] = False,
     keep: Annotated[Path | None, typer.Option(help="a new folder for logs and data, which is then kept")] = None,
 ) -> None:
     """Needs Java 17 and Maven, and most of an hour. Exit status 0 only when every promise was kept."""
@@ -33,24 +37,45 @@ def main(
         typer.echo(f"Error: --only {only}: no fault has that in its name", err=True)
         raise typer.Exit(2)
     shape = stream.CI if short else stream.LONG
-    if not only and not short:
+    commit = _commit()
+    if resume:
+        done = {outcome.fault for outcome in read(RESULTS) if outcome.holds and outcome.commit == commit}
+        chosen = tuple(scenario for scenario in chosen if scenario.name not in done)
+        if not chosen:
+            typer.echo(table(read(RESULTS)))
+            return
+    elif not only and not short:
         RESULTS.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="spendstream-faults-") as folder:
-        outcomes = asyncio.run(_run(chosen, shape, keep or Path(folder), _ignore if short else _keep))
+        outcomes = asyncio.run(_run(chosen, shape, keep or Path(folder), _ignore if short else _keep, commit))
     typer.echo(table(outcomes))
     if not all(outcome.holds for outcome in outcomes):
         raise typer.Exit(1)
 
 
 async def _run(
-    chosen: tuple[scenarios.Scenario, ...], shape: stream.Shape, folder: Path, keep: Callable[[Outcome], None]
+    chosen: tuple[scenarios.Scenario, ...],
+    shape: stream.Shape,
+    folder: Path,
+    keep: Callable[[Outcome], None],
+    commit: str,
 ) -> list[Outcome]:
     def done(outcome: Outcome) -> None:
+        outcome.commit = commit
         keep(outcome)
         typer.echo(f"  {'holds' if outcome.holds else 'BROKEN'}: {outcome.as_json()}")
 
     async with ground(stream.make(shape), folder) as on:
         return await all_of(on, chosen, typer.echo, done)
+
+
+def _commit() -> str:
+    """What is run, in a word: the commit, and whether the code was changed since."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
+    code = ("schemas", "streams", "replay", "tests")
+    same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *code], check=False).returncode == 0  # noqa: S603
+    return (head.stdout.strip() or "no commit") + ("" if same else " and changes")
 
 
 def _keep(outcome: Outcome) -> None:

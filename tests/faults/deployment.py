@@ -25,7 +25,7 @@ from streams.settings import ClickHouse, Settings
 from tests.faults.looker import Looker
 from tests.faults.proxy import Proxy
 from tests.faults.stream import PARTITIONS, Stream, Truth
-from tests.faults.workers import Worker, supervised
+from tests.faults.workers import ROOT, Worker, supervised
 from tests.support.kafka import RealKafka, settings_for
 from tests.support.receivers import FakeReceiver, fake_receiver
 
@@ -67,9 +67,9 @@ class Deployment:
         self.looker: Looker
         self.workers: dict[str, Worker] = {}
 
-    def add(self, name: str, *stages: str) -> Worker:
+    def add(self, name: str, *stages: str, code: Path = ROOT) -> Worker:
         """Another worker, not started."""
-        worker = self.workers[name] = Worker(name, stages or STAGES, self._environment(), self.folder)
+        worker = self.workers[name] = Worker(name, stages or STAGES, self._environment(), self.folder, code)
         return worker
 
     def _environment(self) -> Mapping[str, str]:

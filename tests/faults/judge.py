@@ -51,6 +51,7 @@ class Outcome:
     restarts_of_its_own: int = 0  # a worker ended although nobody asked, and was started again
     recovery_seconds: float = 0.0  # the longest
     details: list[str] = field(default_factory=list)
+    commit: str = ""  # of the code that was run
 
     @property
     def holds(self) -> bool:

@@ -63,8 +63,8 @@ def _mean(points: Points, begin: float, end: float) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def svg(points: Mapping[str, Points], outage: tuple[float, float], title: str) -> str:
-    """A line per worker, the outage shaded."""
+def svg(points: Mapping[str, Points], outage: tuple[float, float], title: str, what: str) -> str:
+    """A line per worker, the outage shaded and named."""
     last = max(at for line in points.values() for at, _ in line)
     most = 100 * (1 + max(value for line in points.values() for _, value in line) // 100)
 
@@ -81,7 +81,7 @@ def svg(points: Mapping[str, Points], outage: tuple[float, float], title: str) -
         f'<text x="{LEFT}" y="20" font-size="14">{escape(title)}</text>',
         f'<rect x="{x(outage[0])}" y="{TOP}" width="{x(outage[1]) - x(outage[0])}" height="{HEIGHT - BOTTOM - TOP}" '
         'fill="#f2dede"/>',
-        f'<text x="{x(outage[0]) + 4}" y="{TOP + 14}" fill="#a94442">ClickHouse away</text>',
+        f'<text x="{x(outage[0]) + 4}" y="{TOP + 14}" fill="#a94442">{escape(what)}</text>',
     ]
     for value in range(0, int(most) + 1, 100):
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}" stroke="#ddd"/>')

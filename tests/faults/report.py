@@ -29,9 +29,13 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def merged(outcomes: Sequence[Outcome], names: Sequence[str], file: Path) -> list[Outcome]:
     """`outcomes` over those of `file` from earlier runs, in the order of `names`."""
-    known = [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
-    rows = {outcome.fault: outcome for outcome in [*known, *outcomes]}
+    rows = {outcome.fault: outcome for outcome in [*read(file), *outcomes]}
     return [rows[name] for name in names if name in rows]
+
+
+def read(file: Path) -> list[Outcome]:
+    """What earlier runs came to."""
+    return [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
 
 
 def write_json(outcomes: Sequence[Outcome], file: Path) -> None:
@@ -44,7 +48,8 @@ def write_page(outcomes: Sequence[Outcome], page: Path) -> None:
     """For people: the table between its markers."""
     head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
-    page.write_text(f"{head}{BEGIN}\n\n{table(outcomes)}\n\n{END}{tail}", encoding="utf-8")
+    commits = ", ".join(sorted({outcome.commit for outcome in outcomes}))
+    page.write_text(f"{head}{BEGIN}\n\n{table(outcomes)}\n\nMade at {commits}.\n\n{END}{tail}", encoding="utf-8")
 
 
 def _row(outcome: Outcome, name: str) -> str:

@@ -13,12 +13,14 @@ from pathlib import Path
 from streams.io.clickhouse_server.process import EmbeddedClickHouse
 from tests.faults.deployment import Deployment, deployed, flowing
 from tests.faults.judge import Outcome, Watched, judged, watched
-from tests.faults.scenarios import Scenario, nothing
+from tests.faults.released import unpacked
+from tests.faults.scenarios import PAIR, Scenario, nothing
 from tests.faults.stream import Stream
+from tests.faults.workers import ROOT
 from tests.support.kafka import RealKafka
 
-UNDISTURBED = Scenario("nothing", nothing, 0, 10)
-STILL_SECONDS = 4.0
+UNDISTURBED = Scenario("nothing", nothing, 0, 10, PAIR)
+STILL_SECONDS = 3.0
 MOST_LOOKS = 50
 
 
@@ -77,10 +79,11 @@ async def _running(on: Ground, scenario: Scenario) -> AsyncIterator[Deployment]:
     folder = on.folder / _folder_name(scenario.name)
     folder.mkdir()
     run = Deployment(on.kafka, on.clickhouse, on.stream, folder)
+    code = unpacked(on.folder / "released") if scenario.released else ROOT
     with _disk(folder / "state", scenario.state_bytes):
         async with deployed(run):
             for number, stages in enumerate(scenario.workers):
-                run.add(stages[0] if len(stages) == 1 else f"worker-{number}", *stages)
+                run.add(stages[0] if len(stages) == 1 else f"worker-{number}", *stages, code=code)
             async with flowing(run, scenario.seconds):
                 yield run
 
@@ -106,18 +109,23 @@ def _disk(folder: Path, size: int | None) -> Iterator[None]:
 async def all_of(
     on: Ground, scenarios: tuple[Scenario, ...], say: Callable[[str], None], done: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Each scenario in turn; what can't be done here is said, and not in the table."""
+    """Each scenario in turn, then the patient ones together; what can't be done here is said, and not in the table."""
     say("undisturbed")
     first, wanted = await undisturbed(on)
     done(first)
     outcomes = [first]
+    possible = []
     for scenario in scenarios:
         missing = scenario.needs()
         if missing is not None:
             say(f"left out: {scenario.name}: it needs {missing}")
-            continue
-        say(scenario.name)
-        outcome = await disturbed(on, scenario, wanted)
-        done(outcome)
-        outcomes.append(outcome)
+        else:
+            possible.append(scenario)
+    patient = [scenario for scenario in possible if scenario.patient]
+    groups = [[scenario] for scenario in possible if not scenario.patient]
+    for group in [*groups, patient] if patient else groups:
+        say(" beside ".join(scenario.name for scenario in group))
+        for outcome in await asyncio.gather(*(disturbed(on, scenario, wanted) for scenario in group)):
+            done(outcome)
+            outcomes.append(outcome)
     return outcomes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ from streams.io.kafka import client_config, group_name, topic_name
 from tests.faults.deployment import READS, STAGES, Deployment
 from tests.faults.memory import Memory, svg
 from tests.faults.proxy import Mode
-from tests.faults.workers import SKEW
+from tests.faults.released import missing
+from tests.faults.workers import ROOT, SKEW
 
 Do = Callable[[Deployment, int], Awaitable[float]]
-PICTURE = Path(__file__).parents[2] / "build" / "faults-memory.svg"
+PICTURES = ROOT / "docs"
 MOST_GROWTH_MB = 40.0
+LONG_SECONDS = 600.0
+MIXED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class Scenario:
     """`do` does the fault so many times while the stream flows for `seconds`, and returns the seconds of recovery.
 
     `needs` says what is missing to do it here, None when nothing is. `state_bytes` gives the checkpoints a disk of
-    that size.
+    that size. `released`: the workers begin as those of the last release. `patient` ones mostly wait, and are done
+    side by side at the end.
     """
 
     name: str
@@ -38,6 +42,8 @@ class Scenario:
     workers: tuple[tuple[str, ...], ...] = tuple((stage,) for stage in STAGES)
     needs: Callable[[], str | None] = lambda: None
     state_bytes: int | None = None
+    released: bool = False
+    patient: bool = False
 
 
 async def nothing(_: Deployment, __: int) -> float:
@@ -45,7 +51,7 @@ async def nothing(_: Deployment, __: int) -> float:
     return 0.0
 
 
-def kill(*stages: str, seconds: float = 9.0) -> Do:
+def kill(*stages: str, seconds: float = 6.0) -> Do:
     """kill -9 at random moments, also while it starts, and a new start at once."""
 
     async def do(run: Deployment, times: int) -> float:
@@ -126,27 +132,70 @@ def clickhouse_away(seconds: float) -> Do:
 
 
 def long_outage(seconds: float) -> Do:
-    """ClickHouse away for long: memory stays as it is, nobody leaves the group, and the lag is gone soon after."""
+    """ClickHouse away for long: memory stays as it is, nobody leaves a group, and the lag is gone soon after."""
 
     async def do(run: Deployment, _: int) -> float:
-        async with Memory(run.workers) as memory:
-            await run.sent(0.1)
-            await run.passed(STAGES)
-            members = await run.members("land")
-            began, run.proxy.mode = memory.now(), Mode.AWAY
+        async def away() -> None:
+            run.proxy.mode = Mode.AWAY
             await asyncio.sleep(seconds)
-            ended, run.proxy.mode = memory.now(), Mode.PASS
-            recovery = await run.passed(["land"])
-            if await run.members("land") != members:
-                raise AssertionError("the group did not stay as it was")
-            await asyncio.sleep(10.0)
-        growth = memory.growth(began + 30.0, ended)
-        run.notes.append(f"MB gained during the outage: {growth}")
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        PICTURE.write_text(svg(memory.points, (began, ended), "Resident memory of the workers"), encoding="utf-8")
-        if max(growth.values()) > MOST_GROWTH_MB:
-            raise AssertionError(f"memory is not flat: {growth}")
-        return recovery
+            run.proxy.mode = Mode.PASS
+
+        return await _unmoved_by(away, run, STAGES, "faults-memory", "ClickHouse away")
+
+    return do
+
+
+def stopped(stage: str, seconds: float) -> Do:
+    """A stage is not there for long: those before it and beside it go on as if nothing were, and it catches up."""
+
+    async def do(run: Deployment, _: int) -> float:
+        async def gone() -> None:
+            await asyncio.to_thread(run.workers[stage].stop)
+            await asyncio.sleep(seconds)
+            run.workers[stage].start()
+
+        others = [other for other in STAGES if other != stage]
+        return await _unmoved_by(gone, run, others, f"faults-memory-{stage}", f"{stage} stopped")
+
+    return do
+
+
+async def _unmoved_by(
+    fault: Callable[[], Awaitable[None]], run: Deployment, stages: Sequence[str], picture: str, what: str
+) -> float:
+    """Do a fault that takes long: the memory of these stages stays as it was, and so do the members of their groups."""
+    async with Memory({stage: run.workers[stage] for stage in stages}) as memory:
+        await run.sent(0.1)
+        await run.passed(STAGES)
+        members = [await run.members(stage) for stage in stages]
+        began = memory.now()
+        await fault()
+        ended = memory.now()
+        recovery = await run.passed(STAGES)
+        if [await run.members(stage) for stage in stages] != members:
+            raise AssertionError("a group did not stay as it was")
+        await asyncio.sleep(10.0)  # for the picture
+    growth = memory.growth(began + 30.0, ended)
+    run.notes.append(f"MB gained meanwhile: {growth}")
+    drawn = svg(memory.points, (began, ended), "Resident memory of the workers", what)
+    (PICTURES / f"{picture}.svg").write_text(drawn, encoding="utf-8")
+    if max(growth.values()) > MOST_GROWTH_MB:
+        raise AssertionError(f"memory is not flat: {growth}")
+    return recovery
+
+
+def upgrade(*names: str) -> Do:
+    """Workers of the last release end one after the other, and start anew as those of this one, under load."""
+
+    async def do(run: Deployment, _: int) -> float:
+        for number, name in enumerate(names):
+            await run.sent((number + 0.5) / (len(names) + 1))
+            worker = run.workers[name]
+            await asyncio.to_thread(worker.stop)
+            worker.code = ROOT
+            worker.start()
+            await asyncio.sleep(MIXED_SECONDS)  # old and new side by side
+        return await run.passed(STAGES)
 
     return do
 
@@ -263,25 +312,32 @@ def _needs_mount() -> str | None:
     return None
 
 
+PAIR = (("price", "roll"), ("land", "detect", "alert"))  # where it does not matter: fewer starts
 TWO = (STAGES, STAGES)
+READERS_FIRST = ("alert", "detect", "roll", "land", "price")  # so that nobody meets a record of a format it can't read
 SHORT = (
-    Scenario("kill -9 of every stage in turn", kill(*STAGES, seconds=4.0), 10, 40),
-    Scenario("an answer lost after the insert was done", clickhouse_lies(Mode.ERROR_AFTER, 2), 20, 20),
+    Scenario("kill -9 of every stage in turn", kill(*STAGES, seconds=3.0), 10, 28),
+    Scenario("an answer lost after the insert was done", clickhouse_lies(Mode.ERROR_AFTER, 2), 12, 14, PAIR),
     Scenario("a paused worker comes back as a zombie", zombie, 1, 20, TWO),
 )
 LONG = (
-    *(Scenario(f"kill -9 of `{stage}`", kill(stage), 20, 95) for stage in STAGES),
+    *(Scenario(f"kill -9 of `{stage}`", kill(stage), 20, 66) for stage in STAGES),
     Scenario("SIGTERM to every stage in turn", terminate, 10, 60),
     Scenario("1 → 3 → 1 workers", scale, 2, 90, (STAGES,)),
     Scenario("a worker stands still, its partitions move, it goes on (SIGSTOP, SIGCONT)", zombie, 4, 80, TWO),
+    Scenario("from the last release to this one, stage by stage", upgrade(*READERS_FIRST), 5, 70,
+             needs=missing, released=True),
+    Scenario("two workers of the last release, one after the other", upgrade("worker-0", "worker-1"), 2, 50, TWO,
+             needs=missing, released=True),
     Scenario("the broker is killed and comes back", broker, 3, 60),
-    Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 90),
+    Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 60),
     Scenario("ClickHouse is away for a minute", clickhouse_away(60.0), 1, 70),
-    Scenario("ClickHouse is away for ten minutes", long_outage(600.0), 1, 620),
     Scenario("ClickHouse inserts, then answers 500", clickhouse_lies(Mode.ERROR_AFTER, 2), 60, 60),
     Scenario("ClickHouse inserts, then says nothing", clickhouse_lies(Mode.SILENT_AFTER, 7), 10, 60),
     Scenario("the receiver of alerts answers 503", receiver_away, 1, 30),
     Scenario("the disk of the checkpoints is full", full_disk, 2, 60, needs=_needs_mount, state_bytes=4_000_000),
     Scenario("clocks ten minutes ahead and behind", wrong_clock, 1, 50),
     Scenario("`price` and `land` read everything from the beginning again", from_the_beginning, 1, 30),
-)
+    Scenario("ClickHouse is away for ten minutes", long_outage(LONG_SECONDS), 1, 620, patient=True),
+    Scenario("`detect` is stopped for ten minutes", stopped("detect", LONG_SECONDS), 1, 620, patient=True),
+)  # fmt: skip

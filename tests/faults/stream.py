@@ -40,7 +40,7 @@ class Shape:
 
 
 CI = Shape(calm=330, incident=60, after=40)
-LONG = Shape(calm=1260, incident=120, after=120)
+LONG = Shape(calm=700, incident=100, after=100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,17 @@ WATCH_SECONDS = 0.1
 
 
 class Worker:
-    """One place in a deployment where a worker runs. `died` counts the ends that nobody here asked for."""
+    """One place in a deployment where a worker runs. `died` counts the ends that nobody here asked for.
 
-    def __init__(self, name: str, stages: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    `code` is the folder of the program: another release's, when that is to run.
+    """
+
+    def __init__(
+        self, name: str, stages: Sequence[str], environment: Mapping[str, str], folder: Path, code: Path = ROOT
+    ) -> None:
         self.name = name
         self.stages = tuple(stages)
+        self.code = code
         self.died = 0
         self.started_at = 0.0
         self._environment = {**os.environ, **environment}
@@ -58,8 +64,8 @@ class Worker:
         self._let_go()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own command
-                [*COMMAND, *self.stages], cwd=ROOT, env={**self._environment, **(extra or {})}, stdout=log, stderr=log,
-                stdin=subprocess.PIPE, start_new_session=True,
+                [*COMMAND, *self.stages], cwd=self.code, env={**self._environment, **(extra or {})}, stdout=log,
+                stderr=log, stdin=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
         self.started_at = time.monotonic()
 
