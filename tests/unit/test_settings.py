@@ -62,7 +62,8 @@ def test_a_secret_stands_in_no_settings_file_and_on_no_command_line(tmp_path: Pa
     section, name = secret.split(".")
     file = tmp_path / "s.toml"
     file.write_text(f'[{section}]\n{name} = "sk-canary"\n')
-    for settings in ((file, []), (None, [f"{secret}=sk-canary"])):
+    in_file: tuple[Path | None, list[str]] = (file, [])
+    for settings in (in_file, (None, [f"{secret}=sk-canary"])):
         with pytest.raises(SettingsError, match=f"{secret}: .*SPENDSTREAM_{section.upper()}__{name.upper()}") as caught:
             load(*settings)
         assert "sk-canary" not in str(caught.value)
