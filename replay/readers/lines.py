@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from replay.readers.values import MISSING, Row, given, plain
 from schemas.records import Reason
 from streams.core.decode import Rejection
 
-Cells = list[str] | Rejection
+AT_ONCE = 8_192  # rows of a CSV file that are read together
 
 
 class Line(NamedTuple):
@@ -37,76 +38,102 @@ def header_of(line: str) -> list[str]:
 
 def of_csv(path: Path, lower: bool) -> Iterator[Line]:
     """The rows of a CSV file by column. The header is row 1, as an editor counts."""
-    rows = csv_cells(path)
-    columns = csv_columns(rows, lower)
-    for number, cells in rows:
-        if isinstance(cells, Rejection):
-            yield Line(number, {}, "", cells)
-        else:
+    tables = csv_rows(path)
+    columns = csv_columns(tables, lower)
+    for table in tables:
+        for number, cells in zip(table.numbers, table.cells, strict=True):
             yield csv_line(columns, number, cells)
+        yield from (Line(number, {}, "", fault) for number, fault in table.faults)
 
 
-def csv_columns(rows: Iterator[tuple[int, Cells]], lower: bool) -> list[str]:
-    """The header of what `csv_cells` gives."""
-    _, header = next(rows, (1, []))
-    return [name.lower() if lower else name for name in header] if isinstance(header, list) else []
+class CsvRows(NamedTuple):
+    """Some rows of a CSV file with their numbers, and what is wrong with those that are none."""
+
+    numbers: Sequence[int]
+    cells: list[list[str]]
+    faults: list[tuple[int, Rejection]]
+
+
+def csv_columns(tables: Iterator[CsvRows], lower: bool) -> list[str]:
+    """The header, which comes first of what `csv_rows` gives."""
+    (header,) = next(tables).cells
+    return [name.lower() if lower else name for name in header]
 
 
 def csv_line(columns: Sequence[str], number: int, cells: Sequence[str]) -> Line:
     """One row, which may lack the last cells."""
     row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell not in MISSING}
-    return Line(number, row, digest("\x1f".join(cells).encode()))
+    return Line(number, row, csv_digest(cells))
 
 
-def csv_cells(path: Path) -> Iterator[tuple[int, Cells]]:
-    """The rows of a CSV file with their numbers, the header first, or what is wrong with one. A row of an odd number of
-    cells is a fault: its amounts may stand under the wrong names."""
+def csv_digest(cells: Sequence[str]) -> str:
+    """What a row's id is made of."""
+    return digest("\x1f".join(cells).encode())
+
+
+def csv_rows(path: Path) -> Iterator[CsvRows]:
+    """The rows of a CSV file, some thousand at a time, the header alone first. A row of an odd number of cells is a
+    fault: its amounts may stand under the wrong names."""
     with opened(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="") as text:
-        ends = _Ends(text)
-        rows = csv.reader(ends)
+        ends = _Ends()
+        rows = csv.reader(ends.of(text))
         header = next(rows, [])
-        yield 1, header
+        yield CsvRows((1,), [header], [])
         widths = {len(header)}
-        for number, cells in enumerate(_careful(rows), start=2):
-            if isinstance(cells, str):
-                yield number, Rejection(Reason.NOT_AN_EVENT, "", f"the row can't be read as CSV: {cells}")
-                continue
-            if not cells:
-                continue
-            if number == 2 and len(cells) < len(header) and ends.whole:
-                widths.add(len(cells))  # some exports leave out the last cells, of every row
-            if len(cells) in widths:
-                yield number, cells
-            else:
-                problem = f"the row has {len(cells)} cells, its header {len(header)}"
-                yield number, Rejection(Reason.NOT_AN_EVENT, "", problem)
+        number = 2
+        second, problem = _read(rows, 1)
+        if second and 0 < len(second[0]) < len(header) and ends.whole:
+            widths.add(len(second[0]))  # some exports leave out the last cells, of every row
+        ends.watched = False
+        while second or problem:
+            yield _table(number, second, problem, widths, len(header))
+            number += len(second) + bool(problem)
+            second, problem = _read(rows, AT_ONCE)
+
+
+def _read(rows: Iterator[list[str]], most: int) -> tuple[list[list[str]], str]:
+    """The next rows, and the problem of the one behind them where the CSV reader refuses it; the next call goes on."""
+    read: list[list[str]] = []
+    try:
+        read.extend(islice(rows, most))  # what came before an error stays
+    except csv.Error as error:
+        return read, str(error)
+    return read, ""
+
+
+def _table(first: int, rows: list[list[str]], problem: str, widths: set[int], width: int) -> CsvRows:
+    behind = first + len(rows)
+    numbers: Sequence[int] = range(first, behind)
+    faults: list[tuple[int, Rejection]] = []
+    if not widths.issuperset(map(len, rows)):
+        for number, cells in zip(numbers, rows, strict=True):
+            if cells and len(cells) not in widths:
+                faults.append((number, _not_a_row(f"the row has {len(cells)} cells, its header {width}")))
+        kept = [(number, cells) for number, cells in zip(numbers, rows, strict=True) if len(cells) in widths]
+        numbers, rows = [number for number, _ in kept], [cells for _, cells in kept]
+    if problem:
+        faults.append((behind, _not_a_row(f"the row can't be read as CSV: {problem}")))
+    return CsvRows(numbers, rows, faults)
+
+
+def _not_a_row(problem: str) -> Rejection:
+    return Rejection(Reason.NOT_AN_EVENT, "", problem)
 
 
 class _Ends:
-    """Lines as they pass, and whether the last one was whole: a cut file must not pass for a short row."""
+    """Lines as they pass, and whether the last one was whole, while that is `watched`: a cut file must not pass for a
+    short row."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
+    def __init__(self) -> None:
         self.whole = True
+        self.watched = True
 
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.whole = line.endswith(("\n", "\r"))
-        return line
-
-
-def _careful(rows: Iterator[list[str]]) -> Iterator[list[str] | str]:
-    """The rows, and the problem of each that the CSV reader refuses; it goes on with the next line."""
-    while True:
-        try:
-            yield next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield str(error)
+    def of(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self.whole = line.endswith(("\n", "\r"))
+            yield line
+            if not self.watched:
+                yield from lines
 
 
 def of_json(path: Path) -> Iterator[Line]:

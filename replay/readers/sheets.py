@@ -7,7 +7,6 @@ items between the sheets, made the slow and exact way, so that both ways say the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,11 @@ from replay.readers.checked import checked
 from replay.readers.coded import Coded, Mask, coded
 from replay.readers.events import events
 from replay.readers.layouts import ByColumn, Layout
-from replay.readers.lines import Line, csv_cells, csv_columns, csv_line, digest
+from replay.readers.lines import CsvRows, Line, csv_columns, csv_digest, csv_line, csv_rows
 from replay.readers.ordered import Packed, Shapes
 from replay.readers.sorting import in_order
-from streams.core.decode import Rejection
 from streams.core.sheet import Sheet
 
-READ = 8_192  # rows that are looked at together
 FEWEST = 16  # good rows one after the other that are worth a sheet
 
 
@@ -85,14 +82,14 @@ def _sheet(rows: pa.RecordBatch, names: list[str], source: str) -> Sheet:
 
 def _batches(path: Path, layout: Layout, by_column: ByColumn, shapes: Shapes) -> Iterator[pa.RecordBatch]:
     """The file's rows as they stand: good ones by column, and those that are odd, packed."""
-    rows = csv_cells(path)
-    columns = csv_columns(rows, layout.lower)
-    while batch := list(islice(rows, READ)):
-        whole = [(number, cells) for number, cells in batch if not isinstance(cells, Rejection)]
-        found, good = checked(by_column(_coded(columns, [cells for _, cells in whole]), len(whole)), len(whole))
-        yield _good_rows(found, whole, good)
-        odd = [csv_line(columns, *whole[place]) for place in np.flatnonzero(~good).tolist()]
-        odd += [Line(number, {}, "", fault) for number, fault in batch if isinstance(fault, Rejection)]
+    tables = csv_rows(path)
+    columns = csv_columns(tables, layout.lower)
+    for table in tables:
+        rows = len(table.cells)
+        found, good = checked(by_column(_coded(columns, table.cells), rows), rows)
+        yield _good_rows(found, table, good)
+        odd = [csv_line(columns, table.numbers[place], table.cells[place]) for place in np.flatnonzero(~good).tolist()]
+        odd += [Line(number, {}, "", fault) for number, fault in table.faults]
         if odd:
             yield _odd_rows(found, [shapes.pack(item) for item in events(layout, odd)])
 
@@ -101,22 +98,23 @@ def _coded(columns: list[str], rows: list[list[str]]) -> dict[str, Coded]:
     """The cells by column. What exports leave out at the end of their rows is empty."""
     if not rows:
         return {name: coded(()) for name in columns}
-    if any(len(cells) != len(columns) for cells in rows):
+    if set(map(len, rows)) != {len(columns)}:
         rows = [[*cells, *[""] * (len(columns) - len(cells))] for cells in rows]
     return {name: coded(cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)}
 
 
-def _good_rows(found: dict[str, pa.Array], rows: list[tuple[int, list[str]]], good: Mask) -> pa.RecordBatch:
+def _good_rows(found: dict[str, pa.Array], table: CsvRows, good: Mask) -> pa.RecordBatch:
+    numbers, cells = pa.array(table.numbers, pa.int64()), table.cells
     if not good.all():
         kept = pa.array(good)
         found = {name: column.filter(kept) for name, column in found.items()}
-        rows = [row for row, is_good in zip(rows, good.tolist(), strict=True) if is_good]
+        numbers, cells = numbers.filter(kept), [cells[place] for place in np.flatnonzero(good).tolist()]
     times = found["ChargePeriodStart"].cast(pa.int64()).to_numpy() / 1e6
     own = {
         "_time": pa.array(times),
-        "_digest": pa.array([digest("\x1f".join(cells).encode()) for _, cells in rows], pa.string()),
-        "_row": pa.array([number for number, _ in rows], pa.int64()),
-        "_odd": pa.nulls(len(rows), pa.binary()),
+        "_digest": pa.array([csv_digest(row) for row in cells], pa.string()),
+        "_row": numbers,
+        "_odd": pa.nulls(len(cells), pa.binary()),
     }
     return pa.RecordBatch.from_pydict(found | own)
 

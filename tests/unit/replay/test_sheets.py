@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from replay.readers import Item, read, sheets, together
+from replay.readers import Item, lines, read, sheets, together
 from replay.readers.sheets import item_of, read_by_column
 from replay.readers.sorting import in_order
 from streams.core.sheet import Sheet
@@ -71,7 +71,7 @@ def test_more_rows_than_are_held_in_memory(tmp_path: Path, monkeypatch: pytest.M
     random.Random(1).shuffle(rows)
     path.write_text("".join([header, *rows, *rows[:500]]), encoding="utf-8")
     whole = list(by_column(path))
-    monkeypatch.setattr(sheets, "READ", 100)
+    monkeypatch.setattr(lines, "AT_ONCE", 100)
     monkeypatch.setattr(sheets, "in_order", lambda batches: in_order(batches, run=300, block=32))
     assert list(by_column(path)) == whole
     assert same(whole, list(read(path)))
@@ -116,3 +116,19 @@ def test_several_files_go_side_by_side_as_their_rows_do(tmp_path: Path) -> None:
     assert [item is None for _, item in found] == [item is None for _, item in expected]
     assert same([item for _, item in found if item], [item for _, item in expected if item])
     assert sum(sizes) > 500
+
+
+def test_blank_and_unreadable_rows_keep_the_numbers_of_those_behind_them(tmp_path: Path) -> None:
+    path = tmp_path / "bill.csv"
+    write_bill(path, 6)
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    huge = '"' + "x" * 140_000 + '"\n'  # more than the CSV reader takes as one cell
+    path.write_text("".join([header, rows[0], "\n", huge, rows[1], "\n", "a,b\n", *rows[2:], huge]), encoding="utf-8")
+    found = list(by_column(path))
+    assert {item.row: item.fault.problem for item in found if item.fault} == {
+        4: "the row can't be read as CSV: field larger than field limit (131072)",
+        7: "the row has 2 cells, its header 18",
+        12: "the row can't be read as CSV: field larger than field limit (131072)",
+    }
+    assert sorted(item.row for item in found if not item.fault) == [2, 5, 8, 9, 10, 11]
+    assert same(found, list(read(path)))
