@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 
 from schemas.oncall import OPEN_STATES, AlertState
 from streams.api.reading import AlertReader
@@ -83,7 +84,8 @@ def read_incident(store: Queries, alert_id: str, now: datetime) -> Incident | No
     return Incident(
         alert=alert, points=points, step=step, expected=float(alert["expected_usd_per_hour"]),
         timeline=_timeline(reader.changes(alert_id), ask(store, "remedy_history", id=alert_id)), findings=findings,
-        remedies=reader.remedies(alert_id),
+        # Each keeps its place: a button that moves under a finger as another remedy goes on does the wrong thing.
+        remedies=sorted(reader.remedies(alert_id), key=itemgetter("policy", "remedy_id")),
     )  # fmt: skip
 
 

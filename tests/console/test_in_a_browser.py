@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 
 from streams.api.actions import KafkaActions
+from streams.core.remedy.policies import remedy_id
 from streams.io.clickhouse import ClickHouseStore
 from streams.io.embedded import EmbeddedBroker
 from streams.settings import ClickHouse
@@ -19,6 +20,8 @@ from tests.support.alerting import publish
 from tests.support.browser import DESK, PHONE, Browser, browser
 from tests.support.findings import driver, finding, mark
 from tests.support.live import live, live_settings
+from tests.support.outside import Outside, outside
+from tests.support.receivers import FakeReceiver, fake_receiver
 from tests.support.watching_console import OPERATE, READ, ROLES, Leaving, console, with_console
 
 STAGES = ("land", "alert")
@@ -105,6 +108,95 @@ def test_an_incident_appears_is_acknowledged_and_stays_so_after_a_restart(
             await looks(window.shows, "Given back", "#alert-timeline")
 
     asyncio.run(after(asyncio.run(before())))
+
+
+SCALE = "/apis/apps/v1/namespaces/ml/deployments/train-a/scale"
+REMEDIES = {
+    "litellm block key": {"name": "block", "action": "litellm_block_key", "target": "{principal}"},
+    "kubernetes scale": {"name": "scale", "action": "kubernetes_scale", "target": "ml/deployments/{cluster}"},
+    "webhook": {"name": "tell", "action": "webhook", "target": "{principal}", "receiver": "robot"},
+}
+"""Policies by what their page calls them."""
+
+
+def test_remedies_are_approved_done_measured_and_undone(
+    broker: EmbeddedBroker, clickhouse: ClickHouse, store: ClickHouseStore, tmp_path: Path, window: Browser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Each click reaches the system that it is for, and what it saved is to be read."""
+    now = datetime.now(UTC)
+    series = {"principal": "key-7", "cluster": "train-a"}
+    incident = finding(
+        series, 250.0, per_hour=36_000.0, drivers=[driver(1.0, **series)], opened_at=now - timedelta(minutes=3),
+        detected_at=now - timedelta(minutes=2), last_seen_at=now,
+    )  # fmt: skip
+
+    def standing(world: Outside, robot: FakeReceiver) -> tuple[Any, int, list[str]]:
+        """How the three systems stand."""
+        told = [message["type"] for message in robot.taken if message["type"].startswith("spendstream.remedy")]
+        return world.keys["key-7"]["blocked"], world.scales[SCALE], told
+
+    def click(action: str, label: str) -> None:
+        remedy = remedy_id(alert_id(), REMEDIES[action]["name"])
+        window.click(f"#do-{label.lower()}_remedy-{remedy}:not(:disabled)")
+        if label == "Approve":
+            window.agree()
+
+    def named() -> list[str]:
+        return [title.text for title in window.driver.find_elements("css selector", ".remedy b:first-child")]
+
+    def alert_id() -> str:
+        return urlsplit(window.driver.current_url).path.rsplit("/", 1)[1]
+
+    def states() -> list[str]:
+        return [chip.text.lower() for chip in window.driver.find_elements("css selector", ".remedy .chip")]
+
+    async def run(world: Outside, robot: FakeReceiver) -> None:
+        policies = [{**policy, "mode": "approve"} for policy in REMEDIES.values()]
+        robot_url = {"url": f"http://{robot.address}/", "secret_env": "SIGNS", "kind": "webhook", "name": "robot"}
+        settings = with_console(
+            live_settings(
+                broker, clickhouse, tmp_path,
+                alerts={"receivers": [robot_url], "allowed_targets": ["127.0.0.1"]},
+                remedies={
+                    "policies": policies, "measure_seconds": 1.0,
+                    "litellm": {"url": world.url, "token_env": "OUTSIDE"},
+                    "kubernetes": {"url": world.url, "token_env": "OUTSIDE"},
+                },
+            )
+        )  # fmt: skip
+        async with (
+            live(settings, store, STAGES), KafkaActions(settings) as actions,
+            console(settings, store, actions) as service,
+        ):  # fmt: skip
+            await publish(settings, [incident, mark(0, time=now + timedelta(seconds=1))])
+            await looks(log_in, window, f"{service.url}/alerts")
+            await looks(window.shows, "Key key-7")
+            await looks(window.press, "j", "\ue007")
+            await looks(window.until, lambda: states() == ["proposed"] * 3, "three proposals")
+            assert standing(world, robot) == (False, 8, [])  # nothing is done before somebody says so
+            for action in REMEDIES:
+                await looks(click, action, "Approve")
+            await looks(window.until, lambda: states() == ["measured"] * 3, "all to be done and measured")
+            assert standing(world, robot) == (True, 0, ["spendstream.remedy.do"])
+            # 36,000 USD an hour too much were spent, and no more came in the second over which it was measured.
+            assert (await looks(window.text, "#alert-actions")).count("$10.00 avoided so far") == 3
+            titles = await looks(named)
+            for action in REMEDIES:
+                await looks(click, action, "Undo")
+            await looks(window.until, lambda: states() == ["undone"] * 3, "all to be undone")
+            assert await looks(named) == titles  # none moved under the hand
+            assert standing(world, robot) == (False, 8, ["spendstream.remedy.do", "spendstream.remedy.undo"])
+            timeline = await looks(window.text, "#alert-timeline")
+            assert timeline.count("otto in the console") >= 6
+            assert await looks(window.complaints) == []
+
+    monkeypatch.setenv("SIGNS", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2traw==")
+    with outside() as world, fake_receiver() as robot:
+        monkeypatch.setenv("OUTSIDE", world.token)
+        world.keys["key-7"] = {"blocked": False, "max_budget": None, "spend": 1.0}
+        world.scales[SCALE] = 8
+        asyncio.run(run(world, robot))
 
 
 def test_whoever_may_look_only_finds_no_button_and_the_log_in_says_what_is_wrong(

@@ -41,6 +41,10 @@ class Browser:
         self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
+    def agree(self) -> None:
+        """Say yes to the question that the page asks, once it does."""
+        self.until(lambda: self.driver.switch_to.alert, "a question").accept()
+
     def type(self, selector: str, text: str) -> None:
         """Type into a field."""
         field = self.driver.find_element(By.CSS_SELECTOR, selector)
