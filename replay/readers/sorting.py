@@ -15,7 +15,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-RUN = 200_000  # rows in memory while sorting, some 300 bytes each
+RUN = 100_000  # rows in memory while sorting, some 300 bytes each
 BLOCK = 2_048  # rows of each run in memory while merging
 GIVEN = 8_192  # rows that are given out at once
 _BY = [("_time", "ascending"), ("_digest", "ascending"), ("_row", "ascending")]
@@ -67,6 +67,7 @@ def _cut(table: pa.Table, rows: int) -> Iterator[pa.RecordBatch]:
 class _Run:
     """A sorted run in the file: where its blocks are, and the rows of it that are in memory."""
 
+    first: Key
     places: list[tuple[int, int]]
     rows: pa.RecordBatch
     next: int = 0
@@ -83,14 +84,10 @@ class _Run:
                 self.rows = stream.read_next_batch()
         return True
 
-    def key(self, place: int) -> Key:
-        time, digest, row = (self.rows.column(name)[place].as_py() for name, _ in _BY)
-        return time, digest, row
-
     def upto(self, key: Key) -> pa.RecordBatch:
         """Takes out the rows up to and with this one."""
         rows = self.rows
-        count = bisect_right(range(rows.num_rows), key, key=self.key)
+        count = bisect_right(range(rows.num_rows), key, key=lambda place: _key(rows, place))
         self.rows = rows.slice(count)
         return rows.slice(0, count)
 
@@ -102,16 +99,26 @@ def _spill(file: IO[bytes], table: pa.Table, rows: int) -> _Run:
         with pa.ipc.new_stream(file, block.schema, options=_LZ4) as stream:
             stream.write_batch(block)
         places.append((start, file.tell() - start))
-    return _Run(places, block.slice(0, 0))
+    return _Run(_key(table, 0), places, pa.RecordBatch.from_pylist([], schema=table.schema))
 
 
 def _merged(file: IO[bytes], runs: list[_Run]) -> Iterator[pa.RecordBatch]:
     """Each time what lies before the first end of a block that is in memory: nothing can still come before it."""
     held: list[pa.RecordBatch] = []
     rows = 0
-    while runs := [run for run in runs if run.fill(file)]:
-        bound = min(run.key(-1) for run in runs)
-        parts = [part for run in runs if (part := run.upto(bound)).num_rows]
+    waiting = sorted(runs, key=lambda run: run.first, reverse=True)
+    open_: list[_Run] = []
+    while True:
+        open_ = [run for run in open_ if run.fill(file)]
+        # Of a bill that is in order of time as it is, one run is in memory at a time.
+        while waiting and (not open_ or waiting[-1].first <= min(_key(run.rows, -1) for run in open_)):
+            run = waiting.pop()
+            run.fill(file)
+            open_.append(run)
+        if not open_:
+            break
+        bound = min(_key(run.rows, -1) for run in open_)
+        parts = [part for run in open_ if (part := run.upto(bound)).num_rows]
         table = pa.Table.from_batches(parts)
         held += (table if len(parts) == 1 else _sorted(parts)).to_batches()
         rows += table.num_rows
@@ -120,3 +127,8 @@ def _merged(file: IO[bytes], runs: list[_Run]) -> Iterator[pa.RecordBatch]:
             held, rows = [], 0
     if held:
         yield from _cut(pa.Table.from_batches(held), GIVEN)
+
+
+def _key(rows: pa.RecordBatch | pa.Table, place: int) -> Key:
+    time, digest, row = (rows.column(name)[place].as_py() for name, _ in _BY)
+    return time, digest, row
