@@ -175,7 +175,8 @@ class Alerter:
 
     def _alert(self, group: Group, time: datetime) -> list[Alert]:
         """The group's alerts of this moment."""
-        group.paged_at = group.paged_at or time
+        if group.paged_at is None:
+            group.paged_at, group.told = time, dict(group.core.series)
         status = "firing" if group.is_open else "resolved"
         if status == "resolved" and not group.status:  # nobody has heard of it yet
             return [self._said(group, "firing", time), self._said(group, "resolved", time)]

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from schemas.watch import Finding, FindingKind, Severity
-from streams.core.alert.kinship import MOST, is_owned, kinship, may_meet, names_one, rank, share_inside, within
+from streams.core.alert.kinship import MOST, agree, is_owned, kinship, may_meet, names_one, rank, share_inside, within
 
 EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
 PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it
@@ -27,6 +27,7 @@ class Group:
     shared: list[str] = field(default_factory=list)  # ids of wide findings that several incidents explain together
     alert_revision: int = -1
     paged_at: datetime | None = None
+    told: dict[str, str] = field(default_factory=dict)  # the series that the page named
     updated_at: datetime | None = None
     status: str = ""
     severity: Severity = Severity.INFO
@@ -90,9 +91,24 @@ class Group:
         over = not self.is_open and finding.opened_at > self.ended_at + max(slack, reopen)
         if over or finding.last_seen_at < self.opened_at - slack:
             return 0.0
+        if self._is_another(finding):
+            return 0.0
         if within(finding.series, core.series) and names_one(core.series) and may_meet(finding, core):
             return 1.0  # nobody wants a second page for the same key
         return self._kin(finding, slack)
+
+    def _is_another(self, finding: Finding) -> bool:
+        """Whether it is of another key or cluster than the one that people were paged for, and began after that.
+
+        A feature sees both, and may name the group by now: without this nobody would be paged for the second.
+        """
+        return (
+            self.paged_at is not None
+            and finding.opened_at >= self.paged_at
+            and names_one(finding.series)
+            and names_one(self.told)
+            and not agree(finding.series, self.told)
+        )
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:
         """The same by what their series name and by where their excess lies."""
@@ -114,6 +130,7 @@ class Group:
             "shared": list(self.shared),
             "revision": self.alert_revision,
             "paged_at": self.paged_at.isoformat() if self.paged_at else None,
+            "told": self.told,
             "updated_at": self.updated_at.isoformat() if self.updated_at else None,
             "status": self.status,
             "severity": self.severity.value,
@@ -130,6 +147,7 @@ class Group:
             shared=list(saved["shared"]),
             alert_revision=saved["revision"],
             paged_at=datetime.fromisoformat(saved["paged_at"]) if saved["paged_at"] else None,
+            told=saved.get("told", {}),  # none in a state of 0.1
             updated_at=datetime.fromisoformat(saved["updated_at"]) if saved["updated_at"] else None,
             status=saved["status"],
             severity=Severity(saved["severity"]),

@@ -262,3 +262,26 @@ def test_a_restart_gives_the_same_alerts(story: list[Finding], cut: int) -> None
     assert said(first + run(records[cut:], restored)) == said(expected)
     assert restored.snapshot() == whole.snapshot()
     assert said(restored.firing()) == said(whole.firing())
+
+
+def test_another_key_that_goes_wrong_after_the_page_is_another_page_though_their_feature_sees_both() -> None:
+    feature, second = {"feature": "f"}, {"principal": "k2"}
+    first: list[Finding | Mark] = [finding(KEY, 10.0), finding(feature, 10.0, drivers=[driver(1.0, **KEY)]), mark(1)]
+    both = [driver(0.7, **second), driver(0.3, **KEY)]
+    then: list[Finding | Mark] = [
+        finding(feature, 30.0, revision=1, seen=6, drivers=both), mark(6),
+        finding(second, 20.0, opened=6.0, drivers=[driver(1.0, **feature)]), mark(7),
+    ]  # fmt: skip
+    alerter = Alerter(RULES)
+    (page,) = run(first, alerter)
+    restored = Alerter(RULES).restore(json.loads(json.dumps(alerter.snapshot())))
+    renamed, other = run(then, restored)
+    assert (page.series, renamed.series) == (KEY, feature)  # the case where the second used to be lost in the first
+    assert (other.series, other.alert_id == page.alert_id) == (second, False)
+
+
+def test_keys_that_go_wrong_before_the_page_are_one_incident_of_their_feature() -> None:
+    feature = {"feature": "f"}
+    keys = [finding({"principal": f"k{n}"}, 10.0, drivers=[driver(1.0, **feature)]) for n in (1, 2, 3)]
+    parts = [driver(1 / 3, principal=f"k{n}") for n in (1, 2, 3)]
+    assert len(run([finding(feature, 30.0, drivers=parts), *keys, mark(1)])) == 1
