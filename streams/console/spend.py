@@ -141,7 +141,9 @@ def _rows(
         found = ask(store, "now_by_cluster", now=now, most=MOST_ROWS)
     else:
         found = ask(store, "now_by", now=now, by=by, most=MOST_ROWS)
-    return [_row(row, now, usual.get(row["name"]), watched.get((by, row["name"]))) for row in found]
+    rows = [_row(row, now, usual.get(row["name"]), watched.get((by, row["name"]))) for row in found]
+    # Sums of tokens and GPUs are of spans of different length: only as rates do they stand in an order.
+    return sorted(rows, key=lambda row: -row.now)
 
 
 def _row(row: Row, now: datetime, usual: Band | None, watched: Row | None) -> SpendRow:

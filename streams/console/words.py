@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from schemas.records import Meter
-from streams.core.alert.words import usd, who
+from streams.core.alert.words import NOUNS, TELLING, usd, who
 
 STATES = {
     "firing": "Firing", "acknowledged": "Acknowledged", "snoozed": "Snoozed", "resolved": "Resolved",
@@ -87,10 +87,11 @@ def stamp(at: datetime) -> str:
     return f"{at.day} {at:%b %H:%M} UTC"
 
 
-def driver_name(driver: Mapping[str, str], series: Mapping[str, str], meter: Meter) -> str:
-    """A driver by what it says beyond the series it is a part of."""
-    more = {name: value for name, value in driver.items() if name not in series}
-    return series_name(more or driver, meter)
+def driver_name(driver: Mapping[str, str], series: Mapping[str, str], meter: Meter) -> tuple[str, str]:
+    """What a driver says beyond the series it is a part of: the two names that tell most, in words, and the others."""
+    more = {name: driver[name] for name in TELLING if name in driver and name not in series} or driver
+    told = dict(list(more.items())[:2])
+    return series_name(told, meter), ", ".join(f"{NOUNS[name]} {more[name]}" for name in more if name not in told)
 
 
 def series_name(series: Mapping[str, str], meter: Meter) -> str:

@@ -12,6 +12,7 @@ from schemas.topics import ALERT_CHANGES, ALERTS, FINDINGS
 from streams.console.incident import extent, read_incident, usual_band
 from streams.console.spend import read_live, read_usual
 from streams.console.views import read_inbox
+from streams.console.words import driver_name
 from streams.core.alert.state import act, opened
 from streams.io.clickhouse import ClickHouseStore
 from tests.support.findings import finding
@@ -54,6 +55,7 @@ def test_now_is_what_was_spent_since_the_beginning_of_the_minute_before(store: C
         store,
         (timedelta(seconds=10), "1.00", {}), (timedelta(seconds=50), "2.00", {}), (minutes(3), "50.00", {}),
         (minutes(2), "10.00", gpu), (minutes(4), "5.00", gpu), (timedelta(seconds=5), "7.00", gpu),
+        (minutes(3), "4.00", gpu | {"cluster": "serve-a", "team": "platform"}),
         (minutes(1), "90.00", {"type": "spendstream.line_item.v1", "model": ""}),
     )  # fmt: skip
     live = read_live(store, NOW, read_usual(store, NOW))
@@ -61,9 +63,14 @@ def test_now_is_what_was_spent_since_the_beginning_of_the_minute_before(store: C
     assert by_team["search"] == Decimal("3.00") * 3600 / 90  # 33 seconds of this minute, less 3, and the one before
     assert by_team["research"] == Decimal("15.00") * 12  # five whole minutes; this one is not over
     assert live.now == sum(by_team.values())
-    assert [row.name for row in live.by["cluster"]] == ["train-a"]
+    assert list(by_team) == [
+        "research",
+        "search",
+        "platform",
+    ]  # by rate: 4 USD in 5 min are less than 3 in 90 s
+    assert [row.name for row in live.by["cluster"]] == ["train-a", "serve-a"]
     assert live.by["cluster"][0].now == Decimal(180)
-    assert live.today == Decimal(165)
+    assert live.today == Decimal(169)
     assert live.billed == Decimal(90)
 
 
@@ -135,6 +142,14 @@ def test_an_alerts_page_shows_its_series_and_nobody_elses(store: ClickHouseStore
         ("acked", "ann", "looking"), ("opened", "detection", ""),
     ]  # fmt: skip
     assert "unack" in page.alert["allowed"]
+
+
+def test_a_driver_is_told_by_the_two_names_that_tell_most() -> None:
+    driver = {"team": "support", "model": "sonnet", "feature": "agents", "provider": "anthropic", "principal": "k1"}
+    assert driver_name(driver, {"principal": "k1"}, "token_call") == (
+        "Feature agents on sonnet", "team support, provider anthropic",
+    )  # fmt: skip
+    assert driver_name({"principal": "k1"}, {"principal": "k1"}, "token_call") == ("Key k1", "")
 
 
 @pytest.mark.parametrize(

@@ -15,5 +15,5 @@ FROM spend_by_minute AS r
 WHERE meter != 'line_item' AND (name != '' OR {by:String} = 'team')
     AND minute > toStartOfMinute({now:DateTime64(6, 'UTC')}) - INTERVAL 31 MINUTE AND minute <= {now:DateTime64(6, 'UTC')}
 GROUP BY name
-ORDER BY tokens_usd + gpu_usd DESC, usd DESC, name
+ORDER BY 5 * tokens_usd + gpu_usd DESC, usd DESC, name  -- tokens of one minute, GPUs of five
 LIMIT {most:UInt16}
