@@ -72,6 +72,15 @@ class Demo:
         self._picture = Picture()
         self._outcome = Outcome()
 
+    @property
+    def url(self) -> str:
+        """Of the console; empty before it serves."""
+        return self._picture.console
+
+    def stop(self) -> None:
+        """End it early, as Ctrl-C does."""
+        self._stop.set()
+
     async def run(self) -> Outcome:
         """Run to the end, or to Ctrl-C. Whatever was started is stopped."""
         loop = asyncio.get_running_loop()
