@@ -13,10 +13,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replay.columns import CHARGES, MONEY
 from replay.export import COLUMNS, Charge, Row
 from replay.readers import ReaderError
 from schemas.base import plain_decimal
+from streams.core.amounts import MONEY
+from streams.core.block import SCHEMA
 
 ROWS = 5_000  # in memory at a time
 _TIMES = frozenset({"BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", "x_EventTime"})
@@ -34,7 +35,7 @@ def charges_of(path: Path) -> Iterator[Charge]:
         raise ReaderError(f"{file}: does not exist")
     try:
         parquet = pq.ParquetFile(file)
-        if parquet.schema_arrow.names != CHARGES.names:
+        if parquet.schema_arrow.names != SCHEMA.names:
             raise ReaderError(f"{file}: holds no charges of this version's replay")
         for batch in parquet.iter_batches(batch_size=ROWS):
             yield from batch.to_pylist()

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replay.columns import CHARGES, batch
 from replay.run import Replay
 from schemas.base import Contract, plain_decimal
-from schemas.records import Charge, DeadLetter
+from schemas.records import DeadLetter
+from streams.core.block import SCHEMA, Block
 
-ROWS_PER_GROUP = 10_000  # a charge takes about 4 kB while it waits
-
+ROWS_PER_GROUP = 50_000
 
 SUMMARY = "summary.json"
 FILES = ("charges.parquet", "dead_letters.ndjson", "findings.ndjson", "alerts.ndjson", SUMMARY)
@@ -36,8 +36,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        self._charges = pq.ParquetWriter(self._under_way("charges.parquet"), CHARGES, compression="zstd")
-        self._rows: list[Charge] = []
+        self._charges = pq.ParquetWriter(self._under_way("charges.parquet"), SCHEMA, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
         self._dead_letters = self._under_way("dead_letters.ndjson").open("w", encoding="utf-8")
         self._finished = False
 
@@ -55,10 +55,11 @@ class Folder:
             self._dead_letters.close()
             self._name(whole=self._finished and kind is None)
 
-    def add(self, charges: Iterable[Charge], dead_letters: Iterable[DeadLetter]) -> None:
-        """Write what came of one row."""
-        self._rows += charges
-        if len(self._rows) >= ROWS_PER_GROUP:
+    def add(self, charges: Block, dead_letters: Iterable[DeadLetter]) -> None:
+        """Write what came of some rows."""
+        if charges.count:
+            self._waiting.append(charges.table())
+        if sum(rows.num_rows for rows in self._waiting) >= ROWS_PER_GROUP:
             self._flush()
         for letter in dead_letters:
             self._dead_letters.write(letter.model_dump_json() + "\n")
@@ -104,10 +105,11 @@ class Folder:
                 self._under_way(name).unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        if not self._rows:
+        if not self._waiting:
             return
-        self._charges.write_batch(batch(self._rows))
-        self._rows.clear()
+        rows = pa.Table.from_batches(self._waiting)
+        self._charges.write_table(rows, row_group_size=rows.num_rows)
+        self._waiting.clear()
 
 
 def _write_lines(path: Path, records: Iterable[Contract]) -> None:

@@ -5,23 +5,31 @@ A file is a source partition, a row an offset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+import numpy as np
+import pyarrow as pa
+
 from replay.readers import Item
 from replay.seen import Seen
-from schemas.records import Charge, DeadLetter, Meter, Position, PriceStatus
+from schemas.records import METER_BY_TYPE, DeadLetter, Meter, Position, PriceStatus
 from schemas.watch import Alert, Finding, Mark
 from streams.core.alert import Alerter
-from streams.core.charge import Charged, Charger, charge_record
-from streams.core.decode import RawRecord, Rejection, dead_letter
+from streams.core.amounts import amount, sums
+from streams.core.block import Block, moment
+from streams.core.charge import Charged, Charger
+from streams.core.decode import RawRecord
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
+from streams.core.packed import ChargeBatch
 from streams.core.roll import Roller
 from streams.core.sums import Origin, Tick, Watermark, utc
 
+BATCH_ROWS = 2_000  # taken in together
+HOUR_MICROS = 3_600_000_000
 METERS: tuple[Meter, ...] = ("token_call", "gpu_usage", "line_item")
 
 
@@ -59,15 +67,40 @@ class Replay:
         """Events that came after their window was closed: charged, not watched."""
         return self._roller.late
 
-    def feed(self, item: Item, file: str) -> tuple[list[Charge], list[DeadLetter]]:
-        """Take one row in; returns its charges, duplicates removed, and its dead letters."""
-        raw = RawRecord(item.raw, (), Position(file, 0, item.row), None)
-        charged = self._charger.charge(raw, item.event) if item.fault is None else _refused(raw, item.fault)
+    def take(self, rows: Iterable[tuple[str, Item | None]]) -> Iterator[tuple[Block, list[DeadLetter]]]:
+        """Take in rows, each with its file, some thousand at a time; None says that a file is at its end."""
+        waiting: list[tuple[str, Item]] = []
+        for file, item in rows:
+            if item is not None:
+                waiting.append((file, item))
+            if waiting and (item is None or len(waiting) >= BATCH_ROWS):
+                yield self.feed(waiting)
+                waiting = []
+            if item is None:
+                self.end(file)
+        if waiting:
+            yield self.feed(waiting)
+
+    def feed(self, rows: Sequence[tuple[str, Item]]) -> tuple[Block, list[DeadLetter]]:
+        """Take some rows in, in their order; returns their charges, duplicates removed, and their dead letters."""
+        raws = [RawRecord(item.raw, (), Position(file, 0, item.row), None) for file, item in rows]
+        charged = self._charger.charge_all(raws, [item.event if item.fault is None else item.fault for _, item in rows])
         fresh = self._fresh(charged)
-        # Rows come in order of time and may hold several events: to the roller the n-th to come is offset n.
-        offset = self._taken[file] = self._taken.get(file, -1) + 1
-        record = charge_record({"topic": file, "partition": 0, "offset": offset, "charges": fresh})
-        self._watch_all(self._roller.add(record))
+        files = list(dict.fromkeys(file for file, _ in rows))
+        number = np.array([files.index(file) for file, _ in rows])  # of each row's file
+        batches: list[ChargeBatch] = []
+        for at, file in enumerate(files):
+            mine = number == at
+            # Rows come in order of time and may hold several events: to the roller the n-th to come is offset n.
+            first = self._taken.get(file, -1) + 1
+            offsets = first + np.cumsum(mine) - 1
+            self._taken[file] = last = int(offsets[-1])
+            block = fresh.where(mine[fresh.records])
+            batches.append(ChargeBatch(file, 0, first, last, replace(block, records=offsets[block.records])))
+        for batch in batches if len(batches) > 1 else ():  # or the first would close windows before the others speak
+            self._watch_all(self._expected(batch))
+        for batch in batches:
+            self._watch_all(self._roller.add(batch))
         return fresh, charged.dead_letters
 
     def end(self, file: str) -> None:
@@ -82,34 +115,43 @@ class Replay:
         self._watch_all(self._roller.flush())
         self._keep(self._alerter.flush(self.totals.last_event_time))
 
-    def _fresh(self, charged: Charged) -> list[Charge]:
+    def _expected(self, batch: ChargeBatch) -> list[Watermark]:
+        if not batch.block.count:
+            return []
+        origin, (_, kinds) = Origin(batch.topic, batch.partition), batch.block.codes("type")
+        return [mark for kind in kinds for mark in self._roller.expect(origin, METER_BY_TYPE[kind])]
+
+    def _fresh(self, charged: Charged) -> Block:
         """The charges of events that have not been seen before, as `land` decides it live."""
-        totals = self.totals
-        totals.events_read += charged.events + len(charged.dead_letters)
+        totals, block = self.totals, charged.block
+        first = block.first_parts()
+        new = self._seen.new(
+            block.identities.take(pa.array(first)).to_pylist(), (block.micros("time")[first] // HOUR_MICROS).tolist()
+        )
+        totals.events_read += len(first) + len(charged.dead_letters)
         totals.dead_lettered += len(charged.dead_letters)
-        fresh: list[Charge] = []
-        is_new = True
-        for charge in charged.record.charges:
-            if charge.part == 0:
-                is_new = self._seen.is_new(charge.source, charge.id, charge.time.timestamp())
-                totals.charged += is_new
-                totals.duplicates += not is_new
-            if is_new:
-                fresh.append(charge)
-                self._count(charge)
+        totals.charged += sum(new)
+        totals.duplicates += len(new) - sum(new)
+        fresh = block.where(np.array(new, dtype=np.bool_)[block.events()])
+        if fresh.count:
+            self._count(fresh)
         return fresh
 
-    def _count(self, charge: Charge) -> None:
-        totals = self.totals
-        if charge.part == 0:
-            totals.unpriced += charge.price_status is PriceStatus.UNPRICED
-            if totals.last_event_time is None or charge.time > totals.last_event_time:
-                totals.last_event_time = charge.time
-            if totals.first_event_time is None or charge.time < totals.first_event_time:
-                totals.first_event_time = charge.time
-        if charge.effective_cost is not None:
-            so_far = totals.effective_cost.get(charge.currency, Decimal(0))
-            totals.effective_cost[charge.currency] = so_far + charge.effective_cost
+    def _count(self, block: Block) -> None:
+        totals, times = self.totals, block.micros("time")
+        totals.unpriced += int((block.has("price_status", PriceStatus.UNPRICED) & (block.numbers("part") == 0)).sum())
+        first, last = moment(int(times.min())), moment(int(times.max()))
+        totals.first_event_time = min(totals.first_event_time or first, first)
+        totals.last_event_time = max(totals.last_event_time or last, last)
+        codes, currencies = block.codes("currency")
+        cost = block.money("effective_cost")
+        known = np.bincount(codes[cost.is_valid().to_numpy(zero_copy_only=False)], minlength=len(currencies))
+        for currency, units, charges in zip(
+            currencies, sums(cost, codes, len(currencies)), known.tolist(), strict=True
+        ):
+            if charges:
+                so_far = totals.effective_cost.get(currency, Decimal(0))
+                totals.effective_cost[currency] = so_far + amount(units)
 
     def _watch_all(self, said: Iterable[Tick | Watermark]) -> None:
         for one in said:
@@ -131,12 +173,3 @@ class Replay:
     def _keep(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             self.alerts[alert.alert_id] = alert
-
-
-def _refused(raw: RawRecord, fault: Rejection) -> Charged:
-    """What came of a row that its reader could make no event of."""
-    position = raw.position
-    record = charge_record(
-        {"topic": position.topic, "partition": position.partition, "offset": position.offset, "charges": []}
-    )
-    return Charged(record, [dead_letter(raw, None, fault, {})])

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict
-from hashlib import blake2b
+from collections.abc import Sequence
 from typing import IO
 
-HOUR = 3600
 SIZE = 16  # bytes of an event's digest
 MOST = 1_000_000  # digests in memory, about 100 bytes each; more only where a single hour has more
 
@@ -27,17 +26,21 @@ class Seen:
         self._away: dict[int, tuple[int, int]] = {}  # hour -> where in the file, and how many bytes
         self._file: IO[bytes] | None = None
 
-    def is_new(self, source: str, name: str, time: float) -> bool:
-        """Whether (source, id) at this event time (epoch seconds) was not asked for before; it is known from now on."""
-        digest = blake2b(f"{source}\0{name}".encode(), digest_size=SIZE).digest()
-        known = self._of(int(time // HOUR))
-        before = len(known)
-        known.add(digest)
-        is_new = len(known) > before
-        self._held += is_new
-        if self._held > self._most and len(self._hours) > 1:
-            self._put_away()
-        return is_new
+    def new(self, identities: Sequence[bytes], hours: Sequence[int]) -> list[bool]:
+        """Of each event whether it was not asked for before; all of them are known from now on.
+
+        `hours` are those of event time, counted from 1970.
+        """
+        fresh = []
+        for digest, hour in zip(identities, hours, strict=True):
+            known = self._of(hour)
+            before = len(known)
+            known.add(digest)
+            fresh.append(len(known) > before)
+            self._held += fresh[-1]
+            if self._held > self._most and len(self._hours) > 1:
+                self._put_away()
+        return fresh
 
     def close(self) -> None:
         """Gives the file back."""

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HEADER = "spendstream-format"
-FORMAT = 1
-"""What this release writes, and the newest that it reads. A record without the header is of format 1."""
+FORMAT = 2
+"""The newest that this release reads. A record without the header is of format 1."""
 
-HEADERS: list[tuple[str, bytes]] = [(HEADER, str(FORMAT).encode())]
+HEADERS: list[tuple[str, bytes]] = [(HEADER, b"1")]
+"""What most of our records carry."""
+
+COLUMN_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"2")]
+"""What charges carry since they stand on Kafka as Arrow columns."""
 
 
 class IncompatibleError(Exception):

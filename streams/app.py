@@ -29,7 +29,7 @@ from streams.stages.alert import AlertService
 from streams.stages.detect import DetectService
 from streams.stages.land import LandService
 from streams.stages.owners import OwnersService
-from streams.stages.price import Outlet, add_price_agents, counted, progress
+from streams.stages.price import Gathering, Outlet, add_price_agents, counted, progress
 from streams.stages.pulse import Beat, Pulse
 from streams.stages.roll import Layout, RollService
 from streams.stages.valve import Valve
@@ -157,7 +157,10 @@ class Worker(Service):
             self._fail,
         )
         await self.add_runtime_dependency(valve)
-        add_price_agents(app, build.charger(self.settings, tagger), valve, self.metrics, name)
+        charger = build.charger(self.settings, tagger)
+        gathering = Gathering(charger, valve, self.metrics, self.settings.stages.sends_in_flight)
+        await self.add_runtime_dependency(gathering)
+        add_price_agents(app, gathering, name)
         await self.add_runtime_dependency(Pulse(app, outlet, _beats(self.settings), utc_now))
         self.metrics.up.labels("price").set(1)
         return Hosted("price", app, partial(progress, app, outlet, self.metrics))

@@ -12,9 +12,9 @@ from streams.core.alert import AlertRules
 from streams.core.alert.hours import Hours
 from streams.core.alert.messages import Places
 from streams.core.alert.routes import Level, Quiet, Route, Routing
+from streams.core.bounds import Bounds
 from streams.core.charge import Charger
 from streams.core.dead_letters import Limit
-from streams.core.decode import Bounds
 from streams.core.detect.parts import PAYERS
 from streams.core.detect.rules import Budget, Maintenance, WeeklyMaintenance
 from streams.core.detect.watch import WatchRules

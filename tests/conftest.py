@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from streams.io.embedded import EmbeddedBroker
 from tests.support.kafka import RealKafka, java_release
 from tests.support.require import in_ci, require
 
 pytest_plugins = ["tests.support.clickhouse"]
+
+# How long an example takes says something of the machine's other work, and nothing of the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(wrapper=True)

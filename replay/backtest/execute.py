@@ -69,11 +69,8 @@ def record(history: History, settings: Settings, folder: Path, *, reuse: bool) -
     names = {path: path.name for path in history.files}
     if len(set(names.values())) < len(names):
         names = {path: str(path) for path in history.files}
-    for path, item in rows(history.files):
-        if item is None:
-            replay.end(names[path])
-        else:
-            replay.feed(item, names[path])
+    for _ in replay.take((names[path], item) for path, item in rows(history.files)):
+        pass
     replay.finish()
     return tape, writer.close(replay.totals)
 

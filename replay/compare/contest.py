@@ -112,11 +112,8 @@ def _ours(benchmark: Benchmark, deployment: Settings, factors: set[float], trace
         Audience(list(entrants.values()), traces),
         Alerter(build.alert_rules(deployment)),
     )
-    for _, item in rows([benchmark.events]):
-        if item is None:
-            history.end(benchmark.events.name)
-        else:
-            history.feed(item, benchmark.events.name)
+    for _ in history.take((benchmark.events.name, item) for _, item in rows([benchmark.events])):
+        pass
     history.finish()
     for entrant in entrants.values():
         entrant.desk.close()

@@ -75,10 +75,6 @@ def _feed(run: Replay, folder: Folder, inputs: list[Path], console: Console) -> 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("rows", total=None)
-        for number, (path, item) in enumerate(rows(inputs), start=1):
-            if item is None:
-                run.end(names[path])
-                continue
-            folder.add(*run.feed(item, names[path]))
-            if number % 1000 == 0:
-                progress.update(task, completed=number)
+        for charges, dead_letters in run.take((names[path], item) for path, item in rows(inputs)):
+            folder.add(charges, dead_letters)
+            progress.update(task, completed=run.totals.events_read)

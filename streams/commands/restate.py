@@ -22,8 +22,9 @@ from streams import build
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.commands.owners import followed
 from streams.commands.send import Record, Sent, batched, record_of, sending
+from streams.core.bounds import Bounds
 from streams.core.charge import Charger
-from streams.core.decode import Bounds, RawRecord, Rejection, decode
+from streams.core.decode import RawRecord, Rejection, decode
 from streams.core.restate import Restated
 from streams.core.restate import restate as restated
 from streams.io import clickhouse

@@ -18,7 +18,8 @@ from schemas.base import plain_decimal
 from schemas.events import UsageEvent
 from schemas.records import Position
 from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
-from streams.core.decode import Bounds, RawRecord, decode
+from streams.core.bounds import Bounds
+from streams.core.decode import RawRecord, decode
 from streams.core.price import Pricer
 from streams.core.tag import Looked, Share, Tagger, split
 from streams.core.tag.owner import UNALLOCATED

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from schemas.records import Position as Place
 from schemas.topics import TICKS
 from streams import build
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
+from streams.core.block import Block, moment
 from streams.core.decode import RawRecord
 from streams.core.sums import utc
 from streams.core.warm import History
@@ -37,7 +38,7 @@ from streams.stages.roll import series_partition
 
 STAGE = "detect"
 ROWS = 50_000  # of charges in memory at a time
-EVERY = 1_000  # records between two looks at the progress
+EVERY = 2_000  # records that are taken in together
 ENOUGH_DAYS = 7  # so that every hour of the week was seen
 DAY = 86_400
 
@@ -51,13 +52,13 @@ class Read:
     first: datetime | None = None
     last: datetime | None = None
 
-    def count(self, charges: Sequence[Charge], refused: int = 0) -> None:
+    def count(self, block: Block, refused: int = 0) -> None:
         self.refused += refused
-        for charge in charges:
-            if charge.part == 0:
-                self.events += 1
-                self.first = min(self.first or charge.time, charge.time)
-                self.last = max(self.last or charge.time, charge.time)
+        self.events += len(block.first_parts())
+        if block.count:
+            times = block.micros("time")
+            first, last = moment(int(times.min())), moment(int(times.max()))
+            self.first, self.last = min(self.first or first, first), max(self.last or last, last)
 
 
 def warm(
@@ -137,17 +138,13 @@ def _from_files(settings: Settings, inputs: Sequence[Path], history: History, co
     read = Read()
     with _progress(console) as progress:
         task = progress.add_task("learning", total=None)
-        for number, (path, item) in enumerate(rows(found.files), start=1):
-            if item is None:
-                continue
-            if item.fault is not None:
-                read.refused += 1
-                continue
-            charged = charger.charge(RawRecord(item.raw, (), Place(path.name, 0, item.row), None), item.event)
-            read.count(charged.record.charges, len(charged.dead_letters))
-            history.add(charged.record.charges)
-            if number % EVERY == 0:
-                progress.update(task, completed=number, description=_upto(read))
+        items = ((path, item) for path, item in rows(found.files) if item is not None)
+        while some := list(islice(items, EVERY)):
+            raws = [RawRecord(item.raw, (), Place(path.name, 0, item.row), None) for path, item in some]
+            charged = charger.charge_all(raws, [item.event if item.fault is None else item.fault for _, item in some])
+            read.count(charged.block, len(charged.dead_letters))
+            history.add(charged.block, len(some))
+            progress.update(task, completed=read.events, description=_upto(read))
     return read
 
 
@@ -158,11 +155,12 @@ def _from_clickhouse(settings: Settings, start: datetime, end: datetime, history
     with clickhouse.connect(settings.clickhouse) as store, _progress(console) as progress:
         found = pieces(store, start, end, ROWS)
         task = progress.add_task("learning", total=sum(piece.rows for piece in found))
-        for charges in _events(store, start, end):
-            read.count(charges)
-            history.add(charges)
-            if read.events % EVERY == 0:
-                progress.update(task, completed=read.events, description=_upto(read))
+        events = _events(store, start, end)
+        while some := list(islice(events, EVERY)):
+            block = Block.of([c for event in some for c in event], [n for n, event in enumerate(some) for _ in event])
+            read.count(block)
+            history.add(block, len(some))
+            progress.update(task, completed=read.events, description=_upto(read))
     return read
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from streams.core.land import Content, Entry, Table
+from streams.core.land import ChargeContent, Content, Table
 from streams.core.packed import Unreadable
 
 
@@ -21,12 +21,12 @@ class Record:
 
     offset: int
     digest: bytes
-    content: Content
+    content: Content | ChargeContent = field(compare=False)  # the digest says as much
 
     @property
     def rows(self) -> int:
         """Its rows in the table; an empty record counts as one, so that empty ones don't pile up without bound."""
-        return max(1, sum(len(entry.rows) for entry in self.content.entries))
+        return max(1, self.content.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,11 @@ def digest(records: Iterable[Record]) -> str:
     return whole.hexdigest()
 
 
-def distinct(records: Iterable[Record]) -> tuple[dict[bytes, Entry], int]:
-    """Each entry once, the first of its key, and how many repeat one."""
-    entries: dict[bytes, Entry] = {}
-    seen = 0
-    for record in records:
-        for entry in record.content.entries:
-            seen += 1
-            entries.setdefault(entry.key, entry)
-    return entries, seen - len(entries)
+def distinct(records: Iterable[Record]) -> tuple[list[bytes], int]:
+    """Each key once, in order, and how many repeat one."""
+    keys = [key for record in records for key in record.content.keys]
+    once = list(dict.fromkeys(keys))
+    return once, len(keys) - len(once)
 
 
 PATIENCE_SECONDS = 60.0  # after a fail-over a broker may for a while show less of its log than it did before

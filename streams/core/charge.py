@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, Protocol
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
-from schemas.records import Charge, ChargeRecord, DeadLetter, Position, Reason
-from streams.core.decode import Bounds, Decoded, RawRecord, Rejection, dead_letter, decode
+from schemas.records import Charge, DeadLetter, Position, Reason
+from streams.core import calls
+from streams.core.block import Block, Unfit, joined
+from streams.core.bounds import Bounds
+from streams.core.calls import Calls
+from streams.core.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of
+from streams.core.packed import ChargeBatch
 from streams.core.price import Priced
 from streams.core.tag import Owner, Share, split
 
 
-class Prices(Protocol):
+class Prices(calls.Prices, Protocol):
     """Gives an event its money. Never raises for a valid event."""
 
     def price(self, event: UsageEvent) -> Priced: ...
 
 
-class Owners(Protocol):
+class Owners(calls.Owners, Protocol):
     """Gives an event its owner, or the owners that share it."""
 
     def tag(self, event: UsageEvent) -> tuple[Share, ...]: ...
@@ -30,56 +38,87 @@ class Owners(Protocol):
 
 @dataclass(slots=True)
 class Charged:
-    """What came of one source record."""
+    """What came of some source records: their charges, numbered by record, 0 the first, and their dead letters."""
 
-    record: ChargeRecord
+    block: Block = field(default_factory=lambda: Block(0))
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
     @property
     def events(self) -> int:
         """How many events became charges: the parts of a split event are one."""
-        return sum(charge.part == 0 for charge in self.record.charges)
+        return len(self.block.first_parts())
+
+    def batch(self, positions: Sequence[Position]) -> ChargeBatch:
+        """As it goes on: from the records at these positions of one source partition, in their order."""
+        first, last = positions[0], positions[-1]
+        offsets = np.array([position.offset for position in positions], dtype=np.int64)
+        block = replace(self.block, records=offsets[self.block.records])
+        return ChargeBatch(first.topic, first.partition, first.offset, last.offset, block)
+
+    @property
+    def charges(self) -> list[Charge]:
+        """The charges one by one."""
+        return list(self.block)
 
 
-def refused(value: bytes | None, position: Position, error: Exception, received_at: datetime | None) -> Charged:
+def refused(raw: RawRecord, error: Exception) -> DeadLetter:
     """What comes of a record that an error of ours keeps from being charged."""
-    rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
-    letter = dead_letter(RawRecord(value, (), position, received_at), None, rejection, {})
-    record = ChargeRecord(topic=position.topic, partition=position.partition, offset=position.offset, charges=[])
-    return Charged(record, [letter])
+    return dead_letter(raw, None, Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__), {})
 
 
 class Charger:
-    """Validates, prices by event time and tags to an owner. Pure: the same record gives the same charges."""
+    """Validates, prices by event time and tags to an owner. Pure: the same records give the same charges."""
 
     def __init__(self, prices: Prices, owners: Owners, bounds: Bounds) -> None:
         self._prices = prices
         self._owners = owners
         self._bounds = bounds
+        self._calls = Calls(prices, owners, bounds)
 
     def charge(self, raw: RawRecord, item: object = None) -> Charged:
-        """Charge every event of a record; what can't be charged is a dead letter and costs its neighbours nothing.
+        """Charge every event of a record. `item` is its one event when a reader has parsed it already."""
+        return self.charge_all([raw], [item])
 
-        `item` is the one event of the record when a reader has parsed it already.
+    def charge_all(self, raws: Sequence[RawRecord], parsed: Sequence[object] = ()) -> Charged:
+        """Charge every event of some records; what can't be charged is a dead letter and costs its neighbours nothing.
+
+        `parsed` has the one event of each record where a reader has parsed it already, or why it is none.
         """
-        try:
-            decoded = decode(raw, self._bounds, item)
-        except Exception as error:  # noqa: BLE001, RUF100  as below: what nobody thought of is a dead letter too
-            rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
-            decoded = Decoded(dead_letters=[dead_letter(raw, None, rejection, {})])
-        charges: list[Charge] = []
-        for place, event in zip(decoded.places, decoded.events, strict=True):
+        letters: list[tuple[int, int, DeadLetter]] = []  # with the number of the record and the place in it
+        items: list[object] = []
+        where: list[tuple[int, int | None]] = []  # of each item: its record, and its place in the record's array
+        for number, raw in enumerate(raws):
             try:
-                charges += self.charge_event(event, raw.received_at)
+                found, is_array = _items(raw, self._bounds, parsed[number] if parsed else None)
+            except Rejected as rejected:
+                letters.append((number, 0, dead_letter(raw, None, rejected.rejection, {})))
+                continue
+            items += found
+            where += [(number, place if is_array else None) for place in range(len(found))]
+        records = np.array([number for number, _ in where], dtype=np.int64)
+        quick, places = self._calls.charge(items, [raws[number].received_at for number, _ in where])
+        rest: list[_Charged] = []
+        refused: list[tuple[int, Rejection]] = []
+        for at in sorted(set(range(len(items))).difference(places.tolist())):
+            raw = raws[where[at][0]]
+            try:
+                rest.append(
+                    _Charged(at, self.charge_event(event_of(items[at], raw.received_at, self._bounds), raw.received_at))
+                )
+            except Rejected as rejected:
+                refused.append((at, rejected.rejection))
             except Exception as error:  # noqa: BLE001, RUF100  one event must never stop the stream; named, not hidden
-                rejection = Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)
-                identity = {"source": event.source, "id": event.id, "type": event.type}
-                decoded.dead_letters.append(dead_letter(raw, place, rejection, identity))
-        position = raw.position
-        record = charge_record(
-            {"topic": position[0], "partition": position[1], "offset": position[2], "charges": charges}
-        )
-        return Charged(record, decoded.dead_letters)
+                refused.append((at, Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)))
+        other, unfit = _block(rest)
+        for at, rejection in (*refused, *unfit):
+            number, place = where[at]
+            letters.append((number, place or 0, dead_letter(raws[number], place, rejection, items[at])))
+        whole, order = joined([quick, other]), np.concatenate([places, other.records])
+        if len(places) and other.count:
+            ranks = np.argsort(order, kind="stable")
+            whole, order = whole.take(ranks), order[ranks]
+        block = replace(whole, records=records[order])
+        return Charged(block, [letter for *_, letter in sorted(letters, key=itemgetter(0, 1))])
 
     def charge_event(self, event: UsageEvent, received_at: datetime | None) -> list[Charge]:
         """The event's charge, or its parts where owners share it."""
@@ -105,7 +144,6 @@ class Charger:
 
 
 _charge = maker(Charge)
-charge_record = maker(ChargeRecord)
 COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd", "estimated_cost")
 _USAGE = (
     "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -115,6 +153,42 @@ _USAGE = (
 
 OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
 _costs, _owner = attrgetter(*COSTS), attrgetter(*OWNED)
+
+
+def _items(raw: RawRecord, bounds: Bounds, parsed: object) -> tuple[list[Any], bool]:
+    """The events of a record, and whether they stand in an array. Raises Rejected, whatever is wrong with it."""
+    if isinstance(parsed, Rejection):
+        raise Rejected(parsed.reason, parsed.field, parsed.problem)
+    if parsed is not None:
+        return [parsed], False
+    try:
+        return items_of(raw, bounds)
+    except Rejected:
+        raise
+    except Exception as error:  # noqa: BLE001, RUF100  what nobody thought of is a dead letter too
+        raise Rejected(Reason.INTERNAL_ERROR, problem=type(error).__name__) from None
+
+
+class _Charged(NamedTuple):
+    """The charges of the event at a place among others."""
+
+    place: int
+    charges: list[Charge]
+
+
+def _block(events: Sequence[_Charged]) -> tuple[Block, list[tuple[int, Rejection]]]:
+    """The charges of the events, numbered by their places, and why those that no column holds are not among them."""
+    try:
+        return Block.of(
+            [charge for event in events for charge in event.charges],
+            [event.place for event in events for _ in event.charges],
+        ), []
+    except Unfit as problem:
+        if len(events) == 1:
+            name, _, text = str(problem).partition(": ")
+            return Block(0), [(events[0].place, Rejection(Reason.OUT_OF_RANGE, name, text))]
+    found = [_block([event]) for event in events]
+    return joined([block for block, _ in found]), [one for _, refused in found for one in refused]
 
 
 def _money(priced: Priced) -> dict[str, Any]:

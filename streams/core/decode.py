@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from schemas.base import Contract, UtcTime
 from schemas.events import DATA_BY_TYPE, EventType, LineItem, TokenCall, UsageData, UsageEvent
 from schemas.records import DeadLetter, Position, Reason
+from streams.core.bounds import Bounds
 from streams.core.price.usage_bodies import UsageBodyError, with_counts
 from streams.core.quick import quick_event, usage_event
 
@@ -31,17 +32,6 @@ class RawRecord(NamedTuple):
     headers: Headers
     position: Position
     received_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What an event may be at most."""
-
-    max_record_bytes: int = 1_048_576
-    max_record_events: int = 10_000
-    max_future: timedelta = timedelta(days=1)
-    oldest_year: int = 2000
-    latest_year: int = 2080
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +77,14 @@ def decode(raw: RawRecord, bounds: Bounds, item: object = None) -> Decoded:
     """
     out = Decoded()
     try:
-        items, is_array = ([item], False) if item is not None else _items(raw, bounds)
+        items, is_array = ([item], False) if item is not None else items_of(raw, bounds)
     except Rejected as rejected:
         out.dead_letters.append(dead_letter(raw, None, rejected.rejection, {}))
         return out
     for index, one in enumerate(items):
         place = index if is_array else None
         try:
-            out.events.append(_event(one, raw.received_at, bounds))
+            out.events.append(event_of(one, raw.received_at, bounds))
             out.places.append(place)
         except Rejected as rejected:
             out.dead_letters.append(dead_letter(raw, place, rejected.rejection, one))
@@ -130,7 +120,8 @@ def _short(value: object) -> str:
     return value[:128].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _items(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
+def items_of(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
+    """The events of a record, parsed and not looked at yet, and whether they stand in an array. Raises Rejected."""
     if not raw.value:
         raise Rejected(Reason.EMPTY, problem="the record has no value")
     if len(raw.value) > bounds.max_record_bytes:
@@ -200,7 +191,8 @@ def _is_whole(item: object) -> bool:
     return True
 
 
-def _event(item: object, received_at: datetime | None, bounds: Bounds) -> UsageEvent:
+def event_of(item: object, received_at: datetime | None, bounds: Bounds) -> UsageEvent:
+    """The event that a parsed item is. Raises Rejected."""
     quick = quick_event(item)
     if quick is not None:
         _check_time(quick.time, received_at, bounds)

@@ -6,28 +6,27 @@ same batch.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
-from operator import itemgetter
-from typing import Annotated, Any, TypeVar
+from decimal import Decimal
+from itertools import compress
+from typing import Annotated, Any, TypeAlias, TypeVar
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field, TypeAdapter, ValidationError
 
-from schemas.base import SCALE, SMALLEST
 from schemas.oncall import AlertAction, AlertChange, RemedyChange
 from schemas.records import Charge, DeadLetter
 from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert, Decomposition, Finding, Mark
-from streams.core.packed import DECIMALS, PRICES, Unreadable, unpack
+from streams.core.block import DEFAULTS, KINDS, PRICES, TIME, Block, Mask, Unfit, exact, identity_of
+from streams.core.packed import ChargeBatch, Unreadable, unpack
 
 Row = tuple[Any, ...]
+Columns: TypeAlias = "Mapping[str, Sequence[Any]] | pa.Table"
 T = TypeVar("T")
-
-DIGITS = 38  # of Decimal(38, 18): money and quantities; some bills carry 18 decimals
-EXACT = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 
 LINEAGE = ("source_topic", "source_partition", "source_offset")
 DECOMPOSITION = tuple(f"decomposition_{part}" for part in Decomposition.model_fields)
@@ -35,25 +34,40 @@ PLAIN_FINDING = tuple(name for name in Finding.model_fields if name not in {"typ
 PLAIN_ALERT = tuple(name for name in Alert.model_fields if name not in {"drivers", "decomposition"})
 
 
-class Unstorable(Exception):  # noqa: N818  an outcome, not an error of ours
-    """A value does not fit its column. The text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What counts once: a usage event with all its parts, a revision of a finding, a dead letter."""
-
-    key: bytes
-    rows: tuple[Row, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a record holds. `problems` has one text for each event that can't be stored."""
+    """What a record holds: the rows of each key, which counts once. `problems` has a text for what can't be stored."""
 
-    entries: tuple[Entry, ...] = ()
+    keys: tuple[bytes, ...] = ()
+    rows: tuple[tuple[Row, ...], ...] = ()
     problems: tuple[str, ...] = ()
-    received_at: datetime | None = None  # when the usage record behind it came to Kafka
+
+    @property
+    def size(self) -> int:
+        """How many rows it has in the table."""
+        return sum(map(len, self.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeContent:
+    """What a record of charges holds, by column: its keys are events, with all their parts."""
+
+    batch: ChargeBatch
+    keys: tuple[bytes, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One text for each event that can't be stored."""
+        return self.batch.problems
+
+    @property
+    def size(self) -> int:
+        """How many rows it has in the table."""
+        return self.batch.block.count
+
+
+Contents: TypeAlias = "Sequence[Content | ChargeContent]"
+"""What records of one topic hold: all of them charges, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,64 +76,75 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
-    read: Callable[[bytes], Content]
+    read: Callable[[bytes], Content | ChargeContent]
 
 
-def identity(kind: str, *names: str) -> bytes:
-    """128 bits for what `names` identify. Their lengths go in too: a name may hold any character."""
-    text = "\0".join([kind, *(f"{len(name)}\0{name}" for name in names)])
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+def columns(table: Table, contents: Contents, landed_at: datetime, taken: Container[bytes] = ()) -> Columns | None:
+    """The rows of `contents` by column, with the time of landing: of each key once, of those in `taken` none.
 
-
-def columns(table: Table, entries: Iterable[Entry], landed_at: datetime) -> dict[str, Sequence[Any]]:
-    """The rows of `entries` by column, with the time of landing. At least one entry is needed."""
-    rows = [row for entry in entries for row in entry.rows]
+    None where nothing is left.
+    """
+    seen: set[bytes] = set()
+    left: list[list[bool]] = []
+    for content in contents:
+        left.append([])
+        for key in content.keys:
+            left[-1].append(key not in seen and key not in taken)
+            seen.add(key)
+    if not any(map(any, left)):
+        return None
+    batches = [_left(c.batch, keep) for c, keep in zip(contents, left, strict=True) if isinstance(c, ChargeContent)]
+    if batches:
+        return _charges(batches, landed_at)
+    kept = [compress(c.rows, keep) for c, keep in zip(contents, left, strict=True) if isinstance(c, Content)]
+    rows = [row for of_one in kept for of_key in of_one for row in of_key]
     landed: list[tuple[Any, ...]] = [(landed_at,) * len(rows)]
     return dict(zip((*table.columns, "landed_at"), [*zip(*rows, strict=True), *landed], strict=True))
 
 
-def exact(value: Decimal) -> Decimal:
-    """The value as its column keeps it, rounded half to even. Raises Unstorable when it is too large."""
-    try:
-        return value.quantize(SMALLEST, context=EXACT)
-    except InvalidOperation:
-        raise Unstorable(f"has more than {DIGITS - SCALE} digits before the point") from None
+def _left(batch: ChargeBatch, keep: Sequence[bool]) -> ChargeBatch:
+    """The charges of the events that are kept."""
+    if all(keep):
+        return batch
+    kept: Mask = np.array(keep, dtype=np.bool_)[batch.block.events()]
+    return replace(batch, block=batch.block.where(kept))
 
 
-def read_charges(value: bytes) -> Content:
+def _charges(batches: Sequence[ChargeBatch], landed_at: datetime) -> pa.Table:
+    """The charges as a table. A column of which each row would be what ClickHouse puts there anyway is left out."""
+    batches = [batch for batch in batches if batch.block.count]
+    blocks = [batch.block for batch in batches]
+    made = {name: column for name in KINDS if (column := _column(blocks, name)) is not None}
+    sizes = [block.count for block in blocks]
+    lineage = (pa.string(), pa.int32())
+    for name, kind, values in zip(LINEAGE, lineage, zip(*((b.topic, b.partition) for b in batches), strict=True)):  # noqa: B905
+        made[name] = pa.chunked_array([pa.repeat(pa.scalar(v, kind), n) for v, n in zip(values, sizes, strict=True)])
+    made[LINEAGE[-1]] = pa.chunked_array([pa.array(block.records) for block in blocks])
+    made["landed_at"] = pa.repeat(pa.scalar(landed_at, TIME), sum(sizes))
+    return pa.table(made).combine_chunks()
+
+
+def _column(blocks: Sequence[Block], name: str) -> pa.ChunkedArray | None:
+    if not any(name in block.columns for block in blocks):
+        shared = [block.shared(name) for block in blocks]
+        if all(value == shared[0] for value in shared):
+            if not shared[0] and shared[0] == DEFAULTS.get(name):  # "", no tokens, no cost known; a cost of 0 is said
+                return None
+            whole = Block(sum(block.count for block in blocks), {name: shared[0]})
+            return pa.chunked_array([whole.column(name)])
+    return pa.chunked_array([block.column(name) for block in blocks])
+
+
+def read_charges(value: bytes) -> ChargeContent:
     """A record of `spend.charges`."""
-    record = unpack(value)
-    lineage = (record.topic, record.partition, record.offset)
-    entries: list[Entry] = []
-    problems: list[str] = []
-    known: dict[int, Any] = {}
-    for event in _events(record.charges):
-        try:
-            rows = tuple([charge_row(charge, known) + lineage for charge in event])
-        except Unstorable as problem:
-            problems.append(str(problem))
-        else:
-            entries.append(Entry(identity("usage", event[0].source, event[0].id), rows))
-    received_at = record.charges[0].received_at if record.charges else None
-    return Content(tuple(entries), tuple(problems), received_at)
+    batch = unpack(value)
+    keys: list[bytes] = batch.block.identities.take(pa.array(batch.block.first_parts())).to_pylist()
+    return ChargeContent(batch, tuple(keys))
 
 
-def charge_row(charge: Charge, known: dict[int, Any] | None = None) -> Row:
-    """The charge's values in the order of its fields, as columns keep them. Raises Unstorable naming the field.
-
-    `known` is what was made of a value before, by the value's id: the costs of a charge are often one object, and so
-    are the unit prices of many. It must not outlive the charges.
-    """
-    row = list(_CHARGE_VALUES(charge.__dict__))
-    made = {} if known is None else known
-    for place, name in _MONEY_PLACES:
-        value = row[place]
-        if value is None:
-            continue
-        if id(value) not in made:
-            made[id(value)] = _kept(name, value)
-        row[place] = made[id(value)]
-    return tuple(row)
+def charge_row(charge: Charge) -> Row:
+    """The charge's values in the order of its fields, as columns keep them. Raises Unfit naming the field."""
+    return _values(charge, Charge.model_fields)
 
 
 def read_finding(value: bytes) -> Content:
@@ -127,33 +152,35 @@ def read_finding(value: bytes) -> Content:
     finding = _parse(_FINDINGS, value)
     if not isinstance(finding, Finding):
         return Content()
-    return _one(identity("finding", finding.finding_id, str(finding.revision)), lambda: _watch(finding, PLAIN_FINDING))
+    return _one(
+        identity_of("finding", finding.finding_id, str(finding.revision)), lambda: _watch(finding, PLAIN_FINDING)
+    )
 
 
 def read_alert(value: bytes) -> Content:
     """A record of `spend.alerts`."""
     alert = _parse(_ALERTS, value)
-    return _one(identity("alert", alert.alert_id, str(alert.revision)), lambda: _watch(alert, PLAIN_ALERT))
+    return _one(identity_of("alert", alert.alert_id, str(alert.revision)), lambda: _watch(alert, PLAIN_ALERT))
 
 
 def read_alert_change(value: bytes) -> Content:
     """A record of `spend.alert-changes`. After a crash a number may come twice; its kind tells the two apart."""
     change = _parse(_ALERT_CHANGES, value)
-    key = identity("alert_change", change.alert_id, str(change.number), change.what, change.action_id)
+    key = identity_of("alert_change", change.alert_id, str(change.number), change.what, change.action_id)
     return _one(key, lambda: _values(change, AlertChange.model_fields))
 
 
 def read_remedy(value: bytes) -> Content:
     """A record of `spend.remedies`."""
     change = _parse(_REMEDIES, value)
-    key = identity("remedy", change.remedy_id, str(change.number), change.state, change.action_id)
+    key = identity_of("remedy", change.remedy_id, str(change.number), change.state, change.action_id)
     return _one(key, lambda: _values(change, RemedyChange.model_fields))
 
 
 def read_dead_letter(value: bytes) -> Content:
     """A record of `spend.dead-letters`."""
     letter = _parse(_DEAD_LETTERS, value)
-    return _one(identity("dead_letter", letter.dead_letter_id), lambda: _values(letter, DeadLetter.model_fields))
+    return _one(identity_of("dead_letter", letter.dead_letter_id), lambda: _values(letter, DeadLetter.model_fields))
 
 
 def _parse(adapter: TypeAdapter[T], value: bytes) -> T:
@@ -165,41 +192,27 @@ def _parse(adapter: TypeAdapter[T], value: bytes) -> T:
         raise Unreadable("; ".join(places)) from None
 
 
-def _events(charges: Iterable[Charge]) -> Iterator[list[Charge]]:
-    """The charges by event. A split event's parts stand together, in order: part 0 begins another event, also when it
-    has the same identity, for then it is a duplicate within the record.
-    """
-    event: list[Charge] = []
-    for charge in charges:
-        if event and (charge.part == 0 or (charge.source, charge.id) != (event[0].source, event[0].id)):
-            yield event
-            event = []
-        event.append(charge)
-    if event:
-        yield event
-
-
 def _one(key: bytes, row: Callable[[], Row]) -> Content:
     try:
-        return Content((Entry(key, (row(),)),))
-    except Unstorable as problem:
+        return Content((key,), ((row(),),))
+    except Unfit as problem:
         return Content(problems=(str(problem),))
 
 
 def _values(model: Any, names: Iterable[str]) -> Row:
-    """The model's values by field, as columns keep them. Raises Unstorable naming the field."""
+    """The model's values by field, as columns keep them. Raises Unfit naming the field."""
     return tuple([_kept(name, getattr(model, name)) for name in names])
 
 
 def _kept(name: str, value: Any) -> Any:
-    """The value as its column keeps it. Raises Unstorable naming the field."""
+    """The value as its column keeps it. Raises Unfit naming the field."""
     try:
         if isinstance(value, Decimal):
             return exact(value)
         if name in PRICES:
             return {unit: exact(price) for unit, price in value.items()}
-    except Unstorable as problem:
-        raise Unstorable(f"{name}: {problem}") from None
+    except Unfit as problem:
+        raise Unfit(f"{name}: {problem}") from None
     return value
 
 
@@ -212,8 +225,6 @@ def _watch(state: Finding | Alert, names: tuple[str, ...]) -> Row:
     return (*_values(state, names), drivers, *parts)
 
 
-_CHARGE_VALUES = itemgetter(*Charge.model_fields)
-_MONEY_PLACES = tuple((place, name) for place, name in enumerate(Charge.model_fields) if name in DECIMALS | PRICES)
 _FINDINGS: TypeAdapter[Finding | Mark | AlertAction] = TypeAdapter(
     Annotated[Finding | Mark | AlertAction, Field(discriminator="type")]
 )

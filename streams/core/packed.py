@@ -1,199 +1,238 @@
-"""Charge records as they stand on `spend.charges`: by column, each value once where all charges share it.
+"""Charges as they stand on `spend.charges`: an Arrow stream of what varies, with the rest as JSON in its metadata.
 
-A record of 500 calls says most things 500 times: provider, currency, the owner's team. By column a value that all
-share stands once, a column that equals another one is named by it, and each of a few distinct mappings is written once.
+Versions 1 (one object a charge) and 2 (columns of JSON) are read as well. https://arrow.apache.org/docs/format/Columnar.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
-from pydantic import ValidationError
+import pyarrow as pa
 
-from schemas.base import Money, maker, plain_decimal
-from schemas.records import Charge, ChargeRecord, PriceStatus
+from schemas.base import plain_decimal
+from schemas.records import Charge, PriceStatus
+from streams.core import packed_2
+from streams.core.block import (
+    COUNTS,
+    DECIMALS,
+    DEFAULTS,
+    IDENTITY,
+    KINDS,
+    MAPPINGS,
+    PRICES,
+    REQUIRED,
+    TEXT,
+    TEXTS,
+    TIMES,
+    Block,
+    Unfit,
+    joined,
+    mapping,
+)  # fmt: skip
+from streams.core.packed_2 import Unreadable
 
-VERSION = 2  # 1 was one object for each charge
-Column = Sequence[Any]
-
-DECIMALS = frozenset(name for name, field in Charge.model_fields.items() if field.annotation == Money | None)
-TIMES = frozenset(name for name, field in Charge.model_fields.items() if field.annotation is datetime)
-PRICES = frozenset({"counts", "unit_prices"})  # mappings of decimals
-MAPPINGS = PRICES | {"price_context", "tags"}
+VERSION = 3
+HEAD = b"spendstream"
+RECORDS, IDENTITIES = "#record", "#identity"  # no field can be called so
+START = b"\xff\xff\xff\xff"  # of an Arrow stream; JSON never begins so
 
 
-class Unreadable(ValueError):  # noqa: N818  an outcome, not an error of ours
-    """A record is not what its topic's contract says. The text names field and problem, never the content."""
+class Unwritable(ValueError):  # noqa: N818  an outcome, not an error of ours
+    """Charges can't be written: text of theirs is no Unicode, for example."""
 
 
-class Unwritable(ValueError):  # noqa: N818  likewise
-    """A record can't be written as JSON: text of it is no Unicode, for example."""
+@dataclass(slots=True)
+class ChargeBatch:
+    """What came of the usage records `first` to `last` of a source partition: their charges, numbered by record.
+
+    One with `caught_up_at` has no charges and no records (-1): it says that the source partition was read to its end at
+    that time. `problems` has a text for each event that an older release wrote and no column holds.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    block: Block = field(default_factory=lambda: Block(0))
+    caught_up_at: datetime | None = None
+    problems: tuple[str, ...] = ()
 
 
-def pack(record: ChargeRecord) -> bytes:
-    """The record as JSON. Raises Unwritable."""
-    wire: dict[str, Any] = {
-        "version": VERSION,
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "charges": len(record.charges),
-    }
-    if record.caught_up_at is not None:
-        wire["caught_up_at"] = record.caught_up_at
-    if record.charges:
-        wire |= _columns(record.charges)
+def pulse(topic: str, partition: int, at: datetime) -> ChargeBatch:
+    """The batch that says that a source partition was read to its end at this time."""
+    return ChargeBatch(topic, partition, -1, -1, caught_up_at=at)
+
+
+def pack(batch: ChargeBatch) -> bytes:
+    """The batch as bytes. Raises Unwritable."""
+    block = batch.block
+    arrays: dict[str, pa.Array] = {}
+    names: dict[int, str] = {}
+    like: dict[str, str] = {}
+    for name, array in block.columns.items():
+        other = names.setdefault(id(array), name)
+        if other == name:
+            arrays[name] = array
+        else:
+            like[name] = other
+    if block.count > 1:
+        arrays[IDENTITIES] = block.identities
+    if batch.first != batch.last:
+        arrays[RECORDS] = pa.array(block.records)
+    head: dict[str, Any] = {
+        "version": VERSION, "topic": batch.topic, "partition": batch.partition, "first": batch.first,
+        "last": batch.last, "charges": block.count, "same": block.same, "like": like,
+    }  # fmt: skip
+    if block.count == 1:
+        head["identity"] = b64encode(block.identities[0].as_py()).decode()
+    if batch.caught_up_at is not None:
+        head["caught_up_at"] = batch.caught_up_at
     try:
-        return orjson.dumps(wire, default=_plain)
+        metadata = {HEAD: orjson.dumps(head, default=_plain)}
     except orjson.JSONEncodeError as error:
         raise Unwritable(str(error)) from None
+    fields = [pa.field(name, array.type) for name, array in arrays.items()]
+    rows = pa.RecordBatch.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=metadata))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
 
 
-def _columns(charges: Sequence[Charge]) -> dict[str, Any]:
-    """The charges' fields in four groups: shared by all, as another one, mappings by number, one value a charge."""
-    contents = [charge.__dict__ for charge in charges]
-    first = contents[0]
-    if len(contents) == 1:
-        return {"same": {name: value for name, value in first.items() if value != _DEFAULTS.get(name, _NO_DEFAULT)}}
-    same: dict[str, Any] = {}
-    like: dict[str, str] = {}
-    numbered: dict[str, Any] = {}
-    columns: dict[str, list[Any]] = {}
-    for name in Charge.model_fields:
-        column = [content[name] for content in contents]
-        if column.count(first[name]) == len(column):
-            if first[name] != _DEFAULTS.get(name, _NO_DEFAULT):
-                same[name] = first[name]
-        elif other := next((known for known in _TWINS.get(name, ()) if columns.get(known) == column), None):
-            like[name] = other
-        elif name in MAPPINGS:
-            numbered[name] = _numbered(column)
-        else:
-            columns[name] = column
-    groups = {"same": same, "like": like, "numbered": numbered, "columns": columns}
-    return {name: group for name, group in groups.items() if group}
+def unpack(value: bytes) -> ChargeBatch:
+    """The batch that `pack` wrote, or that an older version did. Raises Unreadable."""
+    try:
+        return _unpack(value) if value.startswith(START) else _older(value)
+    except Unreadable:
+        raise
+    except (pa.ArrowException, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, OSError) as error:
+        raise Unreadable(f"charges: {type(error).__name__}") from None
 
 
-def _numbered(column: list[dict[str, Any]]) -> list[Any]:
-    """Each distinct mapping once, and for each charge the number of its own."""
-    numbers: dict[Any, int] = {}
-    distinct: list[dict[str, Any]] = []
-    at = []
-    for mapping in column:
-        key = tuple(mapping.items())
-        number = numbers.get(key)
-        if number is None:
-            number = numbers[key] = len(distinct)
-            distinct.append(mapping)
-        at.append(number)
-    return [distinct, at]
+def _unpack(value: bytes) -> ChargeBatch:
+    with pa.ipc.open_stream(value) as stream:
+        head = orjson.loads(stream.schema.metadata[HEAD])
+        if head["version"] != VERSION:
+            raise Unreadable(f"version: is {head['version']!r}; this program reads 1 to {VERSION}"[:100])
+        rows = stream.read_next_batch()
+    rows.validate(full=True)
+    count, first, last = (_integer(name, head[name]) for name in ("charges", "first", "last"))
+    arrays = dict(zip(rows.schema.names, rows.columns, strict=True))
+    block = Block(count, {name: _value(name, given) for name, given in head["same"].items() if name in KINDS})
+    block.columns = {name: _checked(name, array) for name, array in arrays.items() if name in KINDS}
+    block.columns |= {name: block.columns[other] for name, other in head["like"].items() if name in KINDS}
+    block.records = _records(arrays.get(RECORDS), count, first, last)
+    block.identities = _identities(arrays.get(IDENTITIES), head.get("identity"), count)
+    missing = REQUIRED - block.same.keys() - block.columns.keys() if count else ()
+    if missing:
+        raise Unreadable(f"{min(missing)}: is missing")
+    if any(len(array) != count for array in (*block.columns.values(), block.records, block.identities)):
+        raise ValueError("columns of other lengths")
+    at = head.get("caught_up_at")
+    topic, partition = _text("topic", head["topic"]), _integer("partition", head["partition"])
+    return ChargeBatch(topic, partition, first, last, block, None if at is None else _time(at))
+
+
+def _checked(name: str, array: pa.Array) -> pa.Array:
+    """The array, where it is what a block has for this field. Raises TypeError or ValueError."""
+    kind = array.type
+    if name in TEXTS:
+        good = kind in {pa.string(), TEXT}
+    elif name in MAPPINGS:
+        good = kind == TEXT
+    else:
+        good = kind == KINDS[name]
+    if not good or (array.null_count and name not in _NULLABLE):
+        raise TypeError(name)
+    if name == "price_status":
+        for status in array.unique().to_pylist():
+            PriceStatus(status)
+    elif name in MAPPINGS:
+        for text in array.dictionary.to_pylist():
+            mapping(name, text)
+    return array
+
+
+def _value(name: str, given: Any) -> Any:
+    """What all charges share in a field, as charges have it. Raises TypeError or ValueError on what is none."""
+    value: Any = given
+    if name in DECIMALS:
+        value = None if given is None else Decimal(given)
+    elif name in TIMES:
+        value = _time(given)
+    elif name in PRICES:
+        value = {_text(name, unit): Decimal(price) for unit, price in given.items()}
+    elif name in MAPPINGS:
+        value = {key: _text(name, text) for key, text in given.items()}
+    elif name == "price_status":
+        value = PriceStatus(given)
+    elif name in TEXTS:
+        value = _text(name, given)
+    elif name in COUNTS:
+        value = _integer(name, given)
+    elif not isinstance(given, bool if name == "batch" else int | float | None):
+        raise TypeError(name)
+    return value
+
+
+def _records(array: pa.Array | None, count: int, first: int, last: int) -> Any:
+    if array is None:
+        if first != last:
+            raise ValueError("records are not numbered")
+        return np.full(count, first, dtype=np.int64)
+    numbers = array.to_numpy()
+    rising = not len(numbers) or (numbers[0] >= first and numbers[-1] <= last and bool((np.diff(numbers) >= 0).all()))
+    if array.type != pa.int64() or not rising:
+        raise ValueError("numbers of records")
+    return numbers
+
+
+def _identities(array: pa.Array | None, single: Any, count: int) -> pa.Array:
+    if array is None:
+        return pa.array([b64decode(single, validate=True)] if count else [], type=IDENTITY)
+    if array.type != IDENTITY or array.null_count:
+        raise TypeError("identities")
+    return array
+
+
+def _older(value: bytes) -> ChargeBatch:
+    record = packed_2.unpack(value)
+    blocks: list[Block] = []
+    problems: list[str] = []
+    for event in events(record.charges):
+        try:
+            blocks.append(Block.of(event, [record.offset] * len(event)))
+        except Unfit as problem:
+            problems.append(str(problem))
+    return ChargeBatch(
+        record.topic, record.partition, record.offset, record.offset, joined(blocks), record.caught_up_at,
+        tuple(problems),
+    )  # fmt: skip
+
+
+def events(charges: list[Charge]) -> list[list[Charge]]:
+    """The charges by event. A split event's parts stand together, in order: part 0 begins another event, also when it
+    has the same identity, for then it is a duplicate within the record.
+    """
+    found: list[list[Charge]] = []
+    for charge in charges:
+        if not found or charge.part == 0 or (charge.source, charge.id) != (found[-1][0].source, found[-1][0].id):
+            found.append([])
+        found[-1].append(charge)
+    return found
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, Decimal):
         return plain_decimal(value)
     raise TypeError
-
-
-_DEFAULTS = {
-    name: field.get_default(call_default_factory=True)
-    for name, field in Charge.model_fields.items()
-    if not field.is_required()
-}
-_NO_DEFAULT = object()
-_COSTS = ("list_cost", "contracted_cost", "effective_cost", "billed_cost", "effective_cost_usd")
-_TWINS: dict[str, tuple[str, ...]] = {
-    "period_start": ("time",),
-    "period_end": ("time",),
-    "service": ("provider",),
-    **{name: _COSTS[:place] for place, name in enumerate(_COSTS)},
-}
-
-
-def unpack(value: bytes) -> ChargeRecord:
-    """The record that `pack` wrote, or that version 1 did. Raises Unreadable."""
-    try:
-        wire = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise Unreadable("value: is not JSON") from None
-    if not isinstance(wire, dict):
-        raise Unreadable("value: is not an object")
-    version = wire.get("version", 1)
-    if version == 1:
-        return _version_1(value)
-    if version != VERSION:
-        raise Unreadable(f"version: is {version!r}; this program reads 1 and {VERSION}"[:100])
-    try:
-        return _record(wire)
-    except Unreadable:
-        raise
-    except (TypeError, ValueError, InvalidOperation, AttributeError, LookupError) as error:
-        raise Unreadable(f"charges: {type(error).__name__}") from None
-
-
-def _version_1(value: bytes) -> ChargeRecord:
-    try:
-        return ChargeRecord.model_validate_json(value)
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        places = (f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['type']}" for fault in faults[:3])
-        raise Unreadable("; ".join(places)) from None
-
-
-def _record(wire: dict[str, Any]) -> ChargeRecord:
-    caught_up_at = wire.get("caught_up_at")
-    return _make_record(
-        {
-            "topic": _text("topic", wire["topic"]),
-            "partition": _integer("partition", wire["partition"]),
-            "offset": _integer("offset", wire["offset"]),
-            "caught_up_at": None if caught_up_at is None else _time(caught_up_at),
-            "charges": _charges(wire, _integer("charges", wire["charges"])),
-        }
-    )
-
-
-def _charges(wire: dict[str, Any], count: int) -> list[Charge]:
-    if not count:
-        return []
-    shared = {name: _read(name, [value])[0] for name, value in wire.get("same", {}).items() if name in _FIELDS}
-    varying = {name: _read(name, column) for name, column in wire.get("columns", {}).items() if name in _FIELDS}
-    for name, (distinct, at) in wire.get("numbered", {}).items():
-        if name in _FIELDS:
-            mappings = _read(name, distinct)
-            varying[name] = [mappings[number] for number in at]
-    for name, other in wire.get("like", {}).items():
-        if name in _FIELDS:
-            varying[name] = varying[other]
-    missing = _REQUIRED - shared.keys() - varying.keys()
-    if missing:
-        raise Unreadable(f"{min(missing)}: is missing")
-    if any(len(column) != count for column in varying.values()):
-        raise ValueError("columns of other lengths")
-    if not varying:
-        return [_charge(shared) for _ in range(count)]
-    names = tuple(varying)
-    rows = zip(*varying.values())  # noqa: B905  their lengths are checked
-    return [_charge(shared | dict(zip(names, row))) for row in rows]  # noqa: B905
-
-
-def _read(name: str, column: Column) -> Column:
-    """The values of a field as the charge has them. Raises TypeError or ValueError on what `pack` did not write."""
-    if name in DECIMALS:
-        return [None if value is None else Decimal(value) for value in column]
-    if name in TIMES:
-        return [_time(value) for value in column]
-    if name in PRICES:
-        return [{unit: Decimal(price) for unit, price in mapping.items()} for mapping in column]
-    if name == "price_status":
-        return [_STATUSES[value] for value in column]
-    if not set(map(type, column)) <= _TYPES[name]:
-        raise TypeError(name)
-    return column
 
 
 def _time(text: str) -> datetime:
@@ -208,18 +247,10 @@ def _text(name: str, value: object) -> str:
 
 
 def _integer(name: str, value: object) -> int:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(name)
     return value
 
 
-_charge: Callable[[dict[str, Any]], Charge] = maker(Charge)
-_make_record: Callable[[dict[str, Any]], ChargeRecord] = maker(ChargeRecord)
-_FIELDS = frozenset(Charge.model_fields)
-_REQUIRED = frozenset(name for name, field in Charge.model_fields.items() if field.is_required())
-_STATUSES = {status.value: status for status in PriceStatus}
-_TYPES: dict[str, set[type]] = {
-    **{name: {type(_DEFAULTS.get(name, ""))} for name in Charge.model_fields},
-    "utilization": {int, float, type(None)},
-}
-"""Which types of JSON value a plain field may have."""
+_NULLABLE = frozenset(name for name, default in DEFAULTS.items() if default is None)
+__all__ = ["ChargeBatch", "Unreadable", "Unwritable", "events", "pack", "pulse", "unpack"]

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from schemas.events import GPU_USAGE, TOKEN_CALL, GpuUsage, LineItem, TokenCall, UsageEvent
 from schemas.records import Charge, Correction, Position
+from streams.core.block import exact, identity_of
 from streams.core.charge import COSTS, Charger
-from streams.core.land import LINEAGE, Content, Entry, Row, Table, charge_row, exact, identity
+from streams.core.land import LINEAGE, Content, Row, Table, charge_row
 
 ZERO = Decimal(0)
 OWNER = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
@@ -151,12 +152,12 @@ def read_correction(value: bytes) -> Content:
     """A correction's JSON as what lands: signed rows that count once."""
     correction = Correction.model_validate_json(value)
     first = correction.before[0]
-    key = identity("correction", first.source, first.id, first.time.isoformat(), str(correction.revision))
+    key = identity_of("correction", first.source, first.id, first.time.isoformat(), str(correction.revision))
     lineage = (correction.topic, correction.partition, correction.offset)
     said = (correction.revision, correction.reprice_id)
     taken = (_negative(charge_row(charge)) + lineage + (-1, *said) for charge in correction.before)
     added = (charge_row(charge) + lineage + (1, *said) for charge in correction.after)
-    return Content((Entry(key, (*taken, *added)),))
+    return Content((key,), ((*taken, *added),))
 
 
 TABLE = Table("charges", (*FIELDS, *LINEAGE, "sign", "revision", "reprice_id"), read_correction)

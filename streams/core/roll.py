@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from operator import attrgetter
 from typing import Any
 
-from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter
+import numpy as np
+
+from schemas.records import METER_BY_TYPE, Meter
 from schemas.topics import TOPIC_BY_EVENT_TYPE
 from schemas.watch import DIMENSIONS
+from streams.core.block import Block, Mask, Whole
+from streams.core.packed import ChargeBatch
+from streams.core.parts import LEAF, Leaf, cells
 from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
@@ -26,9 +28,9 @@ CLOCK_SLACK_SECONDS = 0.25  # what a record takes to the broker, beside the grac
 HOUR, DAY = 3600, 86_400
 STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
 MAX_HOLES = 1000  # gaps that never fill (compaction, transaction markers) must not grow without bound
+MICROS = 1_000_000
 FLOOD = "(too many)"  # the principal that the parts beyond `max_leaves` are summed under
 
-Leaf = tuple[str, ...]
 Pace = tuple[Meter, int]
 
 
@@ -86,35 +88,26 @@ class Roller:
             return []
         return [Watermark(meter, pace[1], origin, 0) for pace in self._paces(meter)]
 
-    def add(self, record: ChargeRecord) -> list[Tick | Watermark]:
-        """Take in one record; returns the windows that it closed, then their watermarks."""
-        origin = Origin(record.topic, record.partition)
+    def add(self, batch: ChargeBatch) -> list[Tick | Watermark]:
+        """Take in the charges of some records; returns the windows that they closed, then their watermarks.
+
+        What comes of the records is the same whether they come one by one or together.
+        """
+        origin = Origin(batch.topic, batch.partition)
         source = self._sources.setdefault(origin, _Source())
-        if record.caught_up_at is not None:
-            return self._silent(origin, source, record.caught_up_at.timestamp())
-        if record.charges:
-            source.heard, source.quiet, source.lead = record.charges[0].received_at.timestamp(), False, None
-        if not _is_next(source, record.offset):
-            return []  # redelivered: its sums are in already
-        newest: dict[Meter, float] = {}
-        identity: tuple[str, str] | None = None
-        fresh = True
-        for charge in record.charges:
-            if identity != (charge.source, charge.id):
-                identity = (charge.source, charge.id)
-                fresh = self._is_new(source, charge)
-            elif charge.part == 0:
-                fresh = self._is_new(source, charge)  # the same event twice in a row in one record
-            if not fresh:
-                continue
-            meter = METER_BY_TYPE[charge.type]
-            time = self._put(source, meter, charge)
-            newest[meter] = max(newest.get(meter, 0.0), time)
+        if batch.caught_up_at is not None:
+            return self._silent(origin, source, batch.caught_up_at.timestamp())
+        block = batch.block
+        if block.count:
+            source.heard, source.quiet, source.lead = float(block.micros("received_at")[-1]) / MICROS, False, None
+        block = block.where(_taken_in(source, batch))  # a redelivered record's sums are in already
+        block = block.where(self._new(source, block))
         out: list[Tick | Watermark] = []
-        for meter, time in newest.items():
-            if time > source.watermark.get(meter, 0.0):
-                source.watermark[meter] = time
-                out += self._close(origin, source, meter, time - self._rules.graces[meter])
+        for meter, rows in _by_meter(block):
+            newest = self._put(source, meter, rows)
+            if newest > source.watermark.get(meter, 0.0):
+                source.watermark[meter] = newest
+                out += self._close(origin, source, meter, newest - self._rules.graces[meter])
         return out
 
     def _silent(self, origin: Origin, source: _Source, now: float) -> list[Tick | Watermark]:
@@ -172,42 +165,61 @@ class Roller:
             return (meter, HOUR), (meter, DAY)
         return ((meter, self._rules.windows[meter]),)
 
-    def _is_new(self, source: _Source, charge: Charge) -> bool:
-        """Whether the event was not seen within the dedup horizon, by event time."""
-        if not self._rules.dedup_seconds:
-            return True
-        digest = blake2b(f"{charge.source}\0{charge.id}".encode(), digest_size=8).digest()
-        key = int.from_bytes(digest, "little")
-        hour = int(charge.time.timestamp()) // HOUR
+    def _new(self, source: _Source, block: Block) -> Mask:
+        """The charges of events that were not seen within the dedup horizon, by event time."""
+        fresh = np.ones(block.count, dtype=np.bool_)
+        if not self._rules.dedup_seconds or not block.count:
+            return fresh
+        first = block.first_parts()
+        keys = block.digests()[first]
         # An event that is sent twice carries the same time, so one hour's set is enough to look in.
-        bucket = source.seen.setdefault(hour, set())
-        if key in bucket:
-            self.duplicates += 1
-            return False
-        bucket.add(key)
-        return True
+        hours = block.micros("time")[first] // (HOUR * MICROS)
+        new = np.ones(len(first), dtype=np.bool_)
+        for hour in np.unique(hours).tolist():
+            at = np.flatnonzero(hours == hour)
+            bucket, here = source.seen.setdefault(hour, set()), keys[at].tolist()
+            before = len(bucket)
+            if not bucket.isdisjoint(here) or len(set(here)) < len(here):
+                for place, key in zip(at.tolist(), here, strict=True):
+                    new[place] = key not in bucket
+                    bucket.add(key)
+            else:
+                bucket.update(here)
+            self.duplicates += before + len(here) - len(bucket)
+        return np.asarray(new[block.events()])
 
-    def _put(self, source: _Source, meter: Meter, charge: Charge) -> float:
-        """Add a charge to its window; returns the time (epoch seconds) by which it moves the watermark."""
-        time, start, seconds = _place(meter, charge, self._rules.windows)
-        if seconds is None:
-            return 0.0  # a charge for a month or more is no pace to watch: it is landed, and budgets count it
-        pace = (meter, seconds)
-        if start + seconds <= source.closed.get(pace, 0):
-            self.late += charge.part == 0
-            return time
-        window = source.open.setdefault(pace, {}).setdefault(start, _Open())
-        leaf = _leaf(charge)
-        sums = window.leaves.get(leaf)
-        if sums is None:
-            if len(window.leaves) >= self._rules.max_leaves:
+    def _put(self, source: _Source, meter: Meter, block: Block) -> float:
+        """Add charges of one meter to their windows; returns the newest time (epoch seconds) among them."""
+        times, starts, seconds = _places(meter, block, self._rules.windows)
+        counted = seconds > 0  # a charge for a month or more is no pace to watch: it is landed, and budgets count it
+        times = np.where(counted, times, 0.0)
+        # A charge is late by what the records before its own have closed, however many come at once.
+        newest = np.maximum.accumulate(times)
+        first = np.searchsorted(block.records, block.records, side="left")
+        known = np.maximum(np.where(first > 0, newest[first - 1], 0.0), source.watermark.get(meter, 0.0))
+        until = known - self._rules.graces[meter]
+        for pace in self._paces(meter):
+            here = counted & (seconds == pace[1])
+            closed = np.maximum(until // pace[1] * pace[1], source.closed.get(pace, 0))
+            late = here & (starts + pace[1] <= closed)
+            if late.any():
+                self.late += int((late & (block.numbers("part") == 0)).sum())
+                here &= ~late
+            if here.any():
+                self._add(source, pace, block.where(here), starts[here], times[here])
+        return float(newest[-1])
+
+    def _add(self, source: _Source, pace: Pace, block: Block, starts: Whole, times: Any) -> None:
+        """Add charges to the windows of one pace that begin at `starts`."""
+        for cell in cells(block, starts, _aligned(pace[0], times)):
+            window = source.open.setdefault(pace, {}).setdefault(cell.start, _Open())
+            leaf = cell.leaf
+            if leaf not in window.leaves and len(window.leaves) >= self._rules.max_leaves:
                 leaf = _flooded(leaf)
-            sums = window.leaves.setdefault(leaf, Sums())
-        sums.add_charge(charge)
-        aligned = window.aligned.setdefault(leaf, {})
-        if charge.part == 0:
-            _count_aligned(aligned, meter, time)
-        return time
+            window.leaves.setdefault(leaf, Sums()).add(cell.sums)
+            aligned = window.aligned.setdefault(leaf, {})
+            for step, count in cell.aligned.items():
+                aligned[step] = aligned.get(step, 0) + count
 
     def _close(self, origin: Origin, source: _Source, meter: Meter, until: float) -> list[Tick | Watermark]:
         out: list[Tick | Watermark] = []
@@ -263,7 +275,7 @@ class Roller:
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""
         return {
-            "version": 1,
+            "version": 2,
             "late": self.late,
             "duplicates": self.duplicates,
             "sources": [
@@ -272,11 +284,17 @@ class Roller:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot. Raises ValueError on a version that this code does not know."""
-        if state.get("version") != 1:
-            raise ValueError(f"roll state of version {state.get('version')!r} can't be read; this code reads version 1")
+        """Continue from a snapshot. Raises ValueError on a version that this code does not know.
+
+        Version 1 knew events by other digests: an event of the hour before the upgrade that comes again is not known.
+        """
+        version = state.get("version")
+        if version not in {1, 2}:
+            raise ValueError(f"roll state of version {version!r} can't be read; this code reads versions 1 and 2")
         self.late, self.duplicates = state["late"], state["duplicates"]
         self._sources = {Origin(topic, part): _source_from_json(source) for topic, part, source in state["sources"]}
+        for source in self._sources.values() if version == 1 else ():
+            source.seen.clear()
 
 
 def closing_delay(grace: float) -> float:
@@ -284,23 +302,36 @@ def closing_delay(grace: float) -> float:
     return grace + CLOCK_SLACK_SECONDS
 
 
-def _is_next(source: _Source, offset: int) -> bool:
-    """Whether a source offset has not been taken in yet, noting that it is now.
+def _taken_in(source: _Source, batch: ChargeBatch) -> Mask:
+    """The charges of records that have not been taken in yet, noting that they are now.
 
-    `price` may deliver a record after its followers when a send had to be repeated: the offsets that were jumped over
-    are remembered, so that such a record is neither lost nor counted twice.
+    `price` may deliver records after their followers when a send had to be repeated: the offsets that were jumped over
+    are remembered, so that such records are neither lost nor counted twice.
     """
-    if offset > source.high_water:
-        if source.high_water >= 0 and offset > source.high_water + 1:
-            source.holes = [*source.holes[1 - MAX_HOLES :], (source.high_water + 1, offset - 1)]
-        source.high_water = offset
-        return True
-    for index, (first, last) in enumerate(source.holes):
-        if first <= offset <= last:
-            rest = [(first, offset - 1), (offset + 1, last)]
-            source.holes[index : index + 1] = [hole for hole in rest if hole[0] <= hole[1]]
-            return True
-    return False
+    records = batch.block.records
+    fresh = records > source.high_water
+    for first, last in source.holes:
+        fresh |= (records >= first) & (records <= last)
+    if batch.first <= source.high_water:
+        source.holes = [piece for hole in source.holes for piece in _without(hole, batch.first, batch.last)]
+    elif source.high_water >= 0 and batch.first > source.high_water + 1:
+        source.holes = [*source.holes[1 - MAX_HOLES :], (source.high_water + 1, batch.first - 1)]
+    source.high_water = max(source.high_water, batch.last)
+    return fresh
+
+
+def _without(hole: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
+    """What of a gap is left when the offsets from `first` to `last` are there."""
+    pieces = [(hole[0], min(hole[1], first - 1)), (max(hole[0], last + 1), hole[1])]
+    return [piece for piece in pieces if piece[0] <= piece[1]]
+
+
+def _by_meter(block: Block) -> list[tuple[Meter, Block]]:
+    """The charges of each meter, in the order in which the meters come."""
+    if not block.count:
+        return []
+    coded, types = block.codes("type")
+    return [(METER_BY_TYPE[types[code]], block.where(coded == code)) for code in dict.fromkeys(coded.tolist())]
 
 
 def _lead(source: _Source, now: float) -> float:
@@ -320,13 +351,7 @@ def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[Series
     return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
 
 
-_leaf: Callable[[Charge], Leaf] = attrgetter(
-    "provider", "model", "service", "account", "region", "team", "project", "environment", "feature", "principal",
-    "cluster", "accelerator", "capacity_type",
-)  # fmt: skip
-"""The dimensions of a charge, in their order."""
-
-_PRINCIPAL = DIMENSIONS.index("principal")
+_PRINCIPAL = LEAF.index("principal")
 
 
 def _flooded(leaf: Leaf) -> Leaf:
@@ -337,35 +362,35 @@ def _named(leaf: Leaf) -> SeriesKey:
     return tuple((name, value) for name, value in zip(DIMENSIONS, leaf, strict=True) if value)
 
 
-def _place(meter: Meter, charge: Charge, windows: dict[Meter, int]) -> tuple[float, int, int | None]:
-    """The charge's time (epoch seconds), and start and width of its window.
+def _places(meter: Meter, block: Block, windows: dict[Meter, int]) -> tuple[Any, Whole, Whole]:
+    """Each charge's time (epoch seconds), and start and width of its window; a width of 0 where it has none.
 
     A line item's window is its own charge period, and its time the period's start: all items of an hour end together,
     so the end of one would close the hour to its neighbours.
     """
     if meter != "line_item":
-        time = charge.time.timestamp()
-        seconds = windows[meter]
-        return time, int(time // seconds) * seconds, seconds
-    time = charge.period_start.timestamp()
-    length = charge.period_end.timestamp() - time
-    if length > DAY:
-        return time, 0, None
-    seconds = HOUR if length <= HOUR else DAY
-    return time, int(time // seconds) * seconds, seconds
+        time, seconds = block.micros("time"), np.full(block.count, windows[meter], dtype=np.int64)
+    else:
+        time = block.micros("period_start")
+        length = block.micros("period_end") - time
+        seconds = np.where(length <= HOUR * MICROS, HOUR, np.where(length <= DAY * MICROS, DAY, 0))
+    width = np.maximum(seconds, 1)
+    return time / MICROS, time // (width * MICROS) * width, seconds
 
 
-def _count_aligned(aligned: dict[int, int], meter: Meter, time: float) -> None:
-    """Count the event under each bucket width at whose end it stands, to the second."""
+def _aligned(meter: Meter, times: Any) -> dict[int, Mask]:
+    """Which charges stand, to the second, at the end of a bucket, by its width. A bill's rows are not asked."""
     if meter == "line_item":
-        return
-    second = round(time)
-    if abs(time - second) > 0.0011:  # bucket times stand on the second, or the millisecond before it
-        return
+        return {}
+    second = np.rint(times)
+    on = np.abs(times - second) <= 0.0011  # bucket times stand on the second, or the millisecond before it
+    found: dict[int, Mask] = {}
     for step in STEPS:
-        if second % step:
+        on = on & (second % step == 0)
+        if not on.any():
             break
-        aligned[step] = aligned.get(step, 0) + 1
+        found[step] = on
+    return found
 
 
 def _source_to_json(source: _Source) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from schemas.events import GPU_USAGE
-from schemas.records import Charge, Meter, PriceStatus
+from schemas.records import Meter
 from schemas.watch import DIMENSIONS, SUMS
 
 ZERO = Decimal(0)
-_PER_MILLION = Decimal("0.000001")
 MONEY = 8  # how many of the sums, from the first, are decimals; the others are counts
 
 SeriesKey = tuple[tuple[str, str], ...]
@@ -64,39 +62,6 @@ class Sums:
         if other.unpriced_events:
             self.unpriced_events += other.unpriced_events
             self.at_risk_usd += other.at_risk_usd
-
-    def add_charge(self, charge: Charge) -> None:
-        """Add one charge. One without a price adds no dollars: it is counted, with its spend at risk."""
-        usd = charge.effective_cost_usd
-        self.events += charge.part == 0
-        self.requests += charge.requests
-        self.input_tokens += charge.input_tokens
-        self.output_tokens += charge.output_tokens
-        self.cache_read_input_tokens += charge.cache_read_input_tokens
-        if charge.price_status is PriceStatus.UNPRICED:
-            self.unpriced_events += charge.part == 0
-            self.at_risk_usd += charge.estimated_cost or ZERO
-        if charge.gpu_minutes is not None:
-            self.gpu_minutes += charge.gpu_minutes
-        if usd is None:
-            return
-        self.usd += usd
-        if charge.requests and charge.parts == 1:
-            self._add_token_costs(charge, usd)
-        if charge.allocation == "unallocated":
-            self.unallocated_usd += usd
-        if charge.type == GPU_USAGE and charge.utilization is not None:
-            self.metered_usd += usd
-            self.idle_usd += usd * (1 - Decimal(str(charge.utilization)))
-
-    def _add_token_costs(self, charge: Charge, usd: Decimal) -> None:
-        """Which part of a call's cost its answer and its cached input make, discounted as the whole is."""
-        prices, listed = charge.unit_prices, charge.list_cost
-        scale = _PER_MILLION if listed is None or not listed or listed == usd else _PER_MILLION * usd / listed
-        if charge.output_tokens and (price := prices.get("output_mtok")):
-            self.output_usd += charge.output_tokens * price * scale
-        if charge.cache_read_input_tokens and (price := prices.get("cache_read_mtok")):
-            self.cache_read_usd += charge.cache_read_input_tokens * price * scale
 
     def to_wire(self) -> list[int | str]:
         """By position, as `schemas.watch.SUMS` has it."""

@@ -6,12 +6,15 @@ Windows that are not complete when the history ends are left to the live stages,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from schemas.records import Charge, ChargeRecord, Meter
+from schemas.records import Meter
+from streams.core.block import Block
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
+from streams.core.packed import ChargeBatch
 from streams.core.roll import Roller, RollRules
 from streams.core.sums import SeriesKey, Tick
 
@@ -46,11 +49,11 @@ class History:
     def duplicates(self) -> int:
         return self._roller.duplicates
 
-    def add(self, charges: Sequence[Charge]) -> None:
-        """Take in the charges of one record."""
-        record = ChargeRecord.model_construct(topic=ORIGIN, partition=0, offset=self._taken, charges=list(charges))
-        self._taken += 1
-        for said in self._roller.add(record):
+    def add(self, block: Block, records: int) -> None:
+        """Take in the charges of so many records, numbered from 0 on."""
+        first, self._taken = self._taken, self._taken + records
+        block = replace(block, records=block.records + first)
+        for said in self._roller.add(ChargeBatch(ORIGIN, 0, first, self._taken - 1, block)):
             if isinstance(said, Tick):
                 self._merger.tick(said)
                 continue

@@ -18,9 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from schemas.records import ChargeRecord
 from schemas.topics import TOPIC_BY_EVENT_TYPE, Topic
-from streams.core.packed import unpack
+from streams.core.packed import ChargeBatch, unpack
 from streams.demo.workload import Event, Workload, encode
 from streams.io.http import Loopback
 
@@ -137,8 +136,8 @@ class Auditor(Service):
         finally:
             await consumer.stop()
 
-    def _add(self, record: ChargeRecord) -> None:
-        for charge in record.charges:
+    def _add(self, batch: ChargeBatch) -> None:
+        for charge in batch.block:
             self.charges += 1
             identity = (charge.source, charge.id)
             if identity not in self._seen:

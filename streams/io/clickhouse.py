@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import (
     ClickHouseError,
@@ -25,6 +26,7 @@ from clickhouse_connect.driver.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from streams.core.batches import Intent
+from streams.core.land import Columns
 from streams.io.migrations import Migration, migrate, pending, shipped
 from streams.settings import ClickHouse, SettingsError
 
@@ -128,7 +130,7 @@ class ClickHouseStore:
         """Run a statement that returns no rows."""
         self._try("command", lambda: self._open().command(sql, parameters=dict(parameters or {})))
 
-    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None:
+    def insert(self, table: str, columns: Columns, token: str) -> None:
         """Insert one block. Repeated with its token it adds nothing, to rollups neither; the first content counts."""
         self._try("insert", lambda: self._insert(table, columns, token))
 
@@ -176,15 +178,19 @@ class ClickHouseStore:
         columns = {name: [value] for name, value in row.items()}
         self._try(operation, lambda: self._insert("land_intents", columns, f"{intent.token}:{closed}"))
 
-    def _insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None:
+    def _insert(self, table: str, columns: Columns, token: str) -> None:
         client = self._open()
+        settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
+        if isinstance(columns, pa.Table):
+            client.insert_arrow(table, columns, settings=settings)
+            return
         names = list(columns)
         key = (table, *names)
         if key not in self._types:  # else each insert asks for the table's types anew
             self._types[key] = client.create_insert_context(table, names).column_types
         client.insert(
             table, list(columns.values()), names, column_types=self._types[key], column_oriented=True,
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
+            settings=settings,
         )  # fmt: skip
 
     def _open(self) -> Client:

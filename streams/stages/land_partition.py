@@ -98,7 +98,7 @@ class PartitionLander(MemberService):
             raise ReleasedError
         if not work.intact and work.replay is not None:
             await self._give_up(held, work.replay)
-        elif any(record.content.entries for record in work.records):
+        elif any(record.content.keys for record in work.records):
             intent = work.replay or self._intent(held, work)
             result = await self._patiently(
                 held, lambda: put(self._store, held.table, work.records, intent, self.clock())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import TopicPartition
 
 from schemas.topics import CHARGES
 from streams.core.batches import Intent, Partition, Record, distinct
-from streams.core.land import TABLES, Table, columns
+from streams.core.land import TABLES, ChargeContent, Columns, Table, columns
 from streams.metrics import Metrics
 
 STAGE = "land"
@@ -26,7 +26,7 @@ class Store(Protocol):
 
     def save_intent(self, intent: Intent) -> None: ...
     def claim(self, intent: Intent, keys: Iterable[bytes]) -> frozenset[bytes]: ...
-    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None: ...
+    def insert(self, table: str, columns: Columns, token: str) -> None: ...
     def close_intent(self, intent: Intent) -> None: ...
     def open_intents(self, topic: str, partition: int) -> list[Intent]: ...
 
@@ -56,14 +56,14 @@ class Held:
 
 def put(store: Store, table: Table, records: Sequence[Record], intent: Intent, landed_at: datetime) -> Landed:
     """Steps 1 to 4. May be repeated as a whole after a failure or a crash at any point. Blocks."""
-    entries, repeated = distinct(records)
+    keys, repeated = distinct(records)
     store.save_intent(intent)
-    taken = store.claim(intent, entries)
-    owned = [entry for key, entry in entries.items() if key not in taken]
-    if owned:
-        store.insert(table.name, columns(table, owned, landed_at), intent.token)
+    taken = store.claim(intent, keys)
+    owned = columns(table, [record.content for record in records], landed_at, taken)
+    if owned is not None:
+        store.insert(table.name, owned, intent.token)
     store.close_intent(intent)
-    return Landed(len(owned), repeated + len(taken))
+    return Landed(len(keys) - len(taken), repeated + len(taken))
 
 
 class Figures:
@@ -89,9 +89,9 @@ class Figures:
         self.metrics.events.labels("landed").inc(result.landed)
         self.metrics.events.labels("duplicate").inc(result.duplicate)
         for record in records:
-            if record.content.received_at is not None:
-                seconds = (at - record.content.received_at).total_seconds()
-                self.metrics.landed_seconds.observe(max(0.0, seconds))
+            if isinstance(record.content, ChargeContent) and record.content.batch.block.count:
+                received = record.content.batch.block.micros("received_at")[0] / 1e6
+                self.metrics.landed_seconds.observe(max(0.0, at.timestamp() - received))
 
     def lag(self, tp: TopicPartition, records: int) -> None:
         """How far a partition is behind."""

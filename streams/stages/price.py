@@ -1,11 +1,11 @@
-"""`price`: Faust agents that turn source records into charges.
+"""`price`: Faust agents that turn usage records into charges.
 
-One record in, one record out, on the charges partition that belongs to the source partition. Order of work, and what a
-crash after each step leaves:
+What waits of a source partition goes out together, in one record on the charges partition that belongs to it. Order of
+work, and what a crash after each step leaves:
 
-1. read: nothing has happened; the record is read again.
-2. send the charges (and dead letters), without waiting: as 1, and the charges may be there twice. Downstream knows a
-   repeated record by the position that it names.
+1. read: nothing has happened; the records are read again.
+2. send their charges (and dead letters), without waiting: as 1, and the charges may be there twice, and be put together
+   otherwise. Downstream knows a repeated record by its position, which each charge names.
 3. both deliveries are confirmed by the broker: as 2.
 4. ack, strictly in the order of reading: Faust commits some time later; until then as 2.
 
@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import faust
+import numpy as np
+import pyarrow as pa
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -30,18 +32,21 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from mode import Service
 
-from schemas.records import METER_BY_TYPE, Charge, ChargeRecord, Meter, Position, PriceStatus
+from schemas.records import METER_BY_TYPE, Position, PriceStatus
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
-from schemas.wire import HEADERS
+from schemas.wire import COLUMN_HEADERS, HEADERS
+from streams.core.block import Block, Whole
 from streams.core.charge import Charged, Charger, refused
 from streams.core.decode import EPOCH, RawRecord
-from streams.core.packed import pack
+from streams.core.grouping import grouped
+from streams.core.packed import ChargeBatch, pack
 from streams.core.tag.owner import UNALLOCATED
 from streams.metrics import Metrics
 from streams.stages.valve import Send, Valve
 
 log = structlog.get_logger()
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+BATCH_RECORDS, BATCH_BYTES = 1_000, 1 << 20  # that are charged together, in some ten milliseconds
 
 
 @dataclass(slots=True)
@@ -52,19 +57,20 @@ class _Send:
     key: bytes | None
     value: bytes
     partition: int | None
+    headers: list[tuple[str, bytes]]
     delivery: asyncio.Future[Any] | None = None
 
 
 @dataclass(slots=True)
 class _InFlight:
-    """A source record whose outputs are on their way."""
+    """Source records whose outputs are on their way."""
 
-    event: Any
+    events: Sequence[Any]
     sends: list[_Send] = field(default_factory=list)
 
 
 class Outlet(Service):
-    """Sends outputs and acks their source in order. At most `limit` records are in flight, then reading waits."""
+    """Sends outputs and acks their source in order. At most `limit` batches are in flight, then reading waits."""
 
     def __init__(self, producer: Callable[[], AIOKafkaProducer], limit: int, name: Callable[[Topic], str]) -> None:
         super().__init__()
@@ -87,31 +93,33 @@ class Outlet(Service):
         if self._producer is not None:
             await self._producer.stop()
 
-    async def put(self, topic: str, event: Any, charged: Charged) -> None:
-        """Send what came of a source record and queue its ack. Waits while too many are in flight."""
+    async def put(self, topic: str, events: Sequence[Any], charged: Charged) -> None:
+        """Send what came of records of one partition and queue their acks. Waits while too much is in flight."""
         queue = self._queues.get(topic)
         if queue is None:
             queue = self._queues[topic] = asyncio.Queue(self._limit)
             self.add_future(self._ack_in_order(queue))
-        item = _InFlight(event)
+        item = _InFlight(events)
+        positions = [Position(topic, event.message.partition, event.message.offset) for event in events]
+        partition = positions[0].partition
+        letters = charged.dead_letters
         try:
-            value = pack(charged.record)
-        except (ValueError, TypeError) as error:  # a charge that can't be written; what escaped here would be lost
-            charged = refused(event.value, charged.record.position, error, arrived(event.message.timestamp))
-            value = pack(charged.record)
-        record = charged.record
-        item.sends.append(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
-        for letter in charged.dead_letters:
+            value = pack(charged.batch(positions))
+        except (ValueError, TypeError) as error:  # charges that can't be written; what escaped here would be lost
+            letters = [refused(_raw(topic, event), error) for event in events]
+            value = pack(ChargeBatch(topic, partition, positions[0].offset, positions[-1].offset))
+        item.sends.append(_Send(self._name(CHARGES), None, value, partition % self._partitions, COLUMN_HEADERS))
+        for letter in letters:
             key = letter.dead_letter_id.encode()
-            item.sends.append(_Send(self._name(DEAD_LETTERS), key, letter.model_dump_json().encode(), None))
+            item.sends.append(_Send(self._name(DEAD_LETTERS), key, letter.model_dump_json().encode(), None, HEADERS))
         for send in item.sends:
             send.delivery = await self._start(send)
         await queue.put(item)
 
-    async def say(self, record: ChargeRecord) -> None:
-        """Send a record that belongs to no event. It may be lost: the next one says as much."""
-        value = pack(record)
-        delivery = await self._start(_Send(self._name(CHARGES), None, value, record.partition % self._partitions))
+    async def say(self, batch: ChargeBatch) -> None:
+        """Send what belongs to no event. It may be lost: the next one says as much."""
+        partition = batch.partition % self._partitions
+        delivery = await self._start(_Send(self._name(CHARGES), None, pack(batch), partition, COLUMN_HEADERS))
         if delivery is not None:
             await asyncio.gather(delivery, return_exceptions=True)
 
@@ -119,7 +127,7 @@ class Outlet(Service):
         assert self._producer is not None  # noqa: S101  started before any agent reads
         try:
             delivery: asyncio.Future[Any] = await self._producer.send(
-                send.topic, send.value, key=send.key, partition=send.partition, headers=HEADERS
+                send.topic, send.value, key=send.key, partition=send.partition, headers=send.headers
             )
         except KafkaError as error:
             log.warning("send failed, will be repeated", topic=send.topic, error=type(error).__name__)
@@ -131,8 +139,9 @@ class Outlet(Service):
             item = await queue.get()
             for send in item.sends:
                 await self._confirmed(send)
-            item.event.ack()
-            message = item.event.message
+            for event in item.events:
+                event.ack()
+            message = item.events[-1].message
             self.acked[message.topic, message.partition] = message.offset
             self.progress_at = time.monotonic()
 
@@ -152,47 +161,92 @@ class Outlet(Service):
             send.delivery = await self._start(send)
 
 
-def add_price_agents(
-    app: faust.App,
-    charger: Charger,
-    valve: Valve,
-    metrics: Metrics,
-    name: Callable[[Topic], str],
-) -> None:
+class Gathering(Service):
+    """Between the agents and the valve: charges together what waits of a topic, by partition.
+
+    A batch costs some hundred microseconds whatever its size, so many small records share one. Nothing waits to be
+    gathered: a record that comes alone is charged alone.
+    """
+
+    def __init__(self, charger: Charger, valve: Valve, metrics: Metrics, most_waiting: int) -> None:
+        super().__init__()
+        self._charger = charger
+        self._valve = valve
+        self._metrics = metrics
+        self._most = most_waiting
+        self._waiting: dict[str, asyncio.Queue[Any]] = {}
+
+    async def put(self, topic: str, event: Any) -> None:
+        """Take a record. Waits while too many do."""
+        queue = self._waiting.get(topic)
+        if queue is None:
+            queue = self._waiting[topic] = asyncio.Queue(self._most)
+            self.add_future(self._charge(topic, queue))
+        await queue.put(event)
+
+    async def _charge(self, topic: str, queue: asyncio.Queue[Any]) -> None:
+        while not self.should_stop:
+            for events in _by_partition([await queue.get(), *_at_once(queue)]):
+                with self._metrics.stage_seconds.labels("price").time():
+                    charged = self._charger.charge_all([_raw(topic, event) for event in events])
+                await self._valve.put(topic, events, charged)
+                await asyncio.sleep(0)  # a full queue would keep the loop, and the other stages, waiting
+
+
+def _at_once(queue: asyncio.Queue[Any]) -> list[Any]:
+    """What waits, as much as may be charged together."""
+    found: list[Any] = []
+    size = 0
+    while not queue.empty() and len(found) < BATCH_RECORDS and size < BATCH_BYTES:
+        found.append(queue.get_nowait())
+        size += len(found[-1].value or b"")
+    return found
+
+
+def _by_partition(events: Sequence[Any]) -> Iterable[list[Any]]:
+    """The records of each partition, in their order."""
+    found: dict[int, list[Any]] = {}
+    for event in events:
+        found.setdefault(event.message.partition, []).append(event)
+    return found.values()
+
+
+def _raw(topic: str, event: Any) -> RawRecord:
+    """The record of a Faust event, under the contract's name of its topic."""
+    message = event.message
+    return RawRecord(
+        value=event.value,
+        headers=tuple(message.headers or ()),
+        position=Position(topic, message.partition, message.offset),
+        received_at=arrived(message.timestamp),
+    )
+
+
+def add_price_agents(app: faust.App, gathering: Gathering, name: Callable[[Topic], str]) -> None:
     """Give the app one agent per usage topic."""
     for topic in USAGE_TOPICS:
         channel = app.topic(name(topic), key_serializer="raw", value_serializer="raw")
-        app.agent(channel, name=f"price.{topic.name}")(_agent(topic.name, charger, valve, metrics))
+        app.agent(channel, name=f"price.{topic.name}")(_agent(topic.name, gathering))
+
+
+def _agent(topic: str, gathering: Gathering) -> Callable[[faust.StreamT[Any]], Awaitable[None]]:
+    async def price(stream: faust.StreamT[Any]) -> None:
+        async for event in cast("faust.Stream[bytes]", stream).noack().events():
+            await gathering.put(topic, event)
+
+    return price
 
 
 def counted(outlet: Outlet, metrics: Metrics) -> Send:
     """The outlet's `put`, with what goes through it in the metrics."""
 
-    async def send(topic: str, event: Any, charged: Charged) -> None:
-        await outlet.put(topic, event, charged)
-        _count(metrics, topic, charged)
+    async def send(topic: str, events: Sequence[Any], charged: Charged) -> None:
+        await outlet.put(topic, events, charged)
+        metrics.records.labels("price", topic).inc(len(events))
+        metrics.batch.labels("price").observe(len(events))
+        _count(metrics, charged)
 
     return send
-
-
-def _agent(
-    topic: str, charger: Charger, valve: Valve, metrics: Metrics
-) -> Callable[[faust.StreamT[Any]], Awaitable[None]]:
-    async def price(stream: faust.StreamT[Any]) -> None:
-        async for event in cast("faust.Stream[bytes]", stream).noack().events():
-            message = event.message
-            raw = RawRecord(
-                value=event.value,
-                headers=tuple(message.headers or ()),
-                position=Position(topic, message.partition, message.offset),
-                received_at=arrived(message.timestamp),
-            )
-            with metrics.stage_seconds.labels("price").time():
-                charged = charger.charge(raw)
-            await valve.put(topic, event, charged)
-            await asyncio.sleep(0)  # a full buffer would keep the loop, and the other stages, waiting
-
-    return price
 
 
 def arrived(timestamp: float | None) -> datetime:
@@ -235,25 +289,38 @@ def progress(app: faust.App, outlet: Outlet, metrics: Metrics) -> tuple[int, flo
     return behind, outlet.progress_at
 
 
-def _count(metrics: Metrics, topic: str, charged: Charged) -> None:
-    metrics.records.labels("price", topic).inc()
+def _count(metrics: Metrics, charged: Charged) -> None:
     metrics.events.labels("charged").inc(charged.events)
     metrics.events.labels("dead_lettered").inc(len(charged.dead_letters))
     for letter in charged.dead_letters:
         metrics.dead_letters.labels(letter.reason.value).inc()
-    for charge in charged.record.charges:
-        _count_money(metrics, METER_BY_TYPE[charge.type], charge)
+    if charged.block.count:
+        _count_money(metrics, charged.block)
 
 
-def _count_money(metrics: Metrics, meter: Meter, charge: Charge) -> None:
-    usd = charge.effective_cost_usd
-    if charge.price_status is PriceStatus.UNPRICED:
-        metrics.dollars.labels(meter, "unpriced").inc(float(charge.estimated_cost or 0))
-    elif usd is None:
-        metrics.unconverted.labels(meter).inc()
-    elif usd >= 0:  # a counter can't go down
-        metrics.dollars.labels(meter, charge.price_status.value).inc(float(usd))
-        if charge.allocation == UNALLOCATED:
-            metrics.unallocated.labels(meter).inc(float(usd))
+def _count_money(metrics: Metrics, block: Block) -> None:
+    """Dollars by meter and by what gave them a price and an owner."""
+    keys = [block.codes(name) for name in ("type", "price_status", "allocation")]
+    group, first = grouped([codes for codes, _ in keys])
+    dollars = block.money("effective_cost_usd")
+    unknown = np.bincount(group[dollars.is_null().to_numpy(zero_copy_only=False)], minlength=len(first))
+    usd, at_risk = (_by_group(money, group) for money in (dollars, block.money("estimated_cost")))
+    for number, at in enumerate(first.tolist()):
+        kind, status, allocation = (values[codes[at]] for codes, values in keys)
+        meter = METER_BY_TYPE[kind]
+        if status == PriceStatus.UNPRICED:
+            metrics.dollars.labels(meter, "unpriced").inc(at_risk[number])
+            continue
+        metrics.unconverted.labels(meter).inc(int(unknown[number]))
+        metrics.dollars.labels(meter, str(status)).inc(usd[number])
+        if allocation == UNALLOCATED:
+            metrics.unallocated.labels(meter).inc(usd[number])
         else:
-            metrics.allocated.labels(meter, charge.allocation).inc(float(usd))
+            metrics.allocated.labels(meter, allocation).inc(usd[number])
+
+
+def _by_group(money: pa.Array, group: Whole) -> list[float]:
+    """What a counter goes up by: it can't go down, so what is negative is left out."""
+    amounts = np.nan_to_num(money.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    sums: list[float] = np.bincount(group, weights=np.maximum(amounts, 0.0)).tolist()
+    return sums

@@ -23,7 +23,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode import Service
 
-from schemas.records import ChargeRecord
+from streams.core.packed import pulse
 from streams.stages.price import Outlet, assigned, log_end
 
 PULSE_SECONDS = 1.0
@@ -80,11 +80,7 @@ class Pulse(Service):
                 continue
             self._said[tp] = beat.number(now)
             at = datetime.fromtimestamp(min(heard, now), UTC)
-            done.append(
-                ChargeRecord.model_construct(
-                    topic=beat.topic, partition=tp.partition, offset=-1, charges=[], caught_up_at=at
-                )
-            )
+            done.append(pulse(beat.topic, tp.partition, at))
         await asyncio.gather(*map(self._outlet.say, done))  # one after the other, each would wait for the one before
         return all_said
 

@@ -44,8 +44,8 @@ class Valve(Service):
         self._tell = stop
         self._lanes: dict[str, _Lane] = {}
 
-    async def put(self, topic: str, event: Any, charged: Charged) -> None:
-        """Send what came of a record, now or when it is known that most of them are good. Never returns once stopped.
+    async def put(self, topic: str, events: Any, charged: Charged) -> None:
+        """Send what came of records, now or when it is known that most of them are good. Never returns once stopped.
 
         An agent that would go on to read, or end, would make Faust ack what must not be acked.
         """
@@ -54,7 +54,7 @@ class Valve(Service):
             verdict = lane.tally.add(charged.events, [letter.reason for letter in charged.dead_letters])
             if not lane.held:
                 lane.since = time.monotonic()
-            lane.held.append((event, charged))
+            lane.held.append((events, charged))
             if verdict is Verdict.WELL and not lane.stopped:
                 await self._release(topic, lane)
             elif verdict is Verdict.STOP and not lane.stopped:
@@ -74,5 +74,5 @@ class Valve(Service):
 
     async def _release(self, topic: str, lane: _Lane) -> None:
         held, lane.held = lane.held, []
-        for event, charged in held:
-            await self._send(topic, event, charged)
+        for events, charged in held:
+            await self._send(topic, events, charged)

@@ -149,9 +149,10 @@ async def _on_kafka(run: Deployment) -> tuple[int, int]:
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for value in records:
-                    record = unpack(value.value)
-                    if record.caught_up_at is None:
-                        charged[record.topic, record.partition, record.offset] = len(record.charges)
+                    batch = unpack(value.value)
+                    numbers = range(batch.first, batch.last + 1) if batch.caught_up_at is None else ()
+                    here = Counter(batch.block.records[batch.block.first_parts()].tolist())
+                    charged |= {(batch.topic, batch.partition, number): here[number] for number in numbers}
     finally:
         await consumer.stop()
     return run.stream.truth.read, sum(charged.values())

@@ -58,9 +58,10 @@ def events(value: bytes) -> None:
     binary = (("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", value[:40]), ("ce_time", value[-30:]),
               ("ce_type", b"spendstream.token_call.v1"))  # fmt: skip
     for headers in ((), binary):
-        charged = charger().charge(RawRecord(value, headers, Position("usage.token-calls", 0, 1), NOW))
-        written = pack(charged.record)
-        assert unpack(written).charges == charged.record.charges
+        position = Position("usage.token-calls", 0, 1)
+        charged = charger().charge(RawRecord(value, headers, position, NOW))
+        written = pack(charged.batch([position]))
+        assert list(unpack(written).block) == charged.charges
         assert charged.events or charged.dead_letters
         for letter in charged.dead_letters:
             assert letter.reason is not Reason.INTERNAL_ERROR, letter.problem

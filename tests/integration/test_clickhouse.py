@@ -47,8 +47,8 @@ def intent(batch: int, partition: int = 0) -> Intent:
 
 def put(store: ClickHouseStore, topic: Topic, *values: bytes, batch: str = "t") -> None:
     table = TABLES[topic.name]
-    entries = [e for n, value in enumerate(values) for e in read_record(table, n, value).content.entries]
-    store.insert(table.name, columns(table, entries, NOON), batch)
+    contents = [read_record(table, n, value).content for n, value in enumerate(values)]
+    store.insert(table.name, columns(table, contents, NOON), batch)
 
 
 # Migrations.

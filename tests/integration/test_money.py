@@ -72,7 +72,7 @@ def billed(store: ClickHouseStore, tmp_path: Path) -> ClickHouseStore:
     value = json.dumps(BILL).encode()
     charged = Books().charger(tmp_path).charge(RawRecord(value, (), Position("usage.line-items", 0, 0), OCTOBER))
     assert charged.dead_letters == []
-    land(store, charged.record.charges)
+    land(store, charged.charges)
     return store
 
 

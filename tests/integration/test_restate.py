@@ -64,7 +64,7 @@ def load(store: ClickHouseStore, charger: Charger, tmp_path: Path) -> Callable[[
                 raw = RawRecord(record.value, (), Position(record.topic.name, 0, next(OFFSETS)), None)
                 charged = charger.charge(raw)
                 assert charged.dead_letters == []
-                charges += charged.record.charges
+                charges += charged.charges
         assert done.otherwise == 0
         if charges:
             land(store, charges, f"batch-{next(OFFSETS)}")

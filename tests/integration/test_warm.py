@@ -146,7 +146,7 @@ def test_clickhouse_teaches_what_the_file_does(
     from_file = [checkpoint.state for checkpoint in states(settings, tmp_path)]
     charger: Charger = build.charger(load())
     raws = [(RawRecord(b"", (), ("f", 0, n), None), event) for n, event in enumerate(events())]  # type: ignore[arg-type]
-    land(store, [charge for raw, event in raws for charge in charger.charge(raw, event).record.charges])
+    land(store, [charge for raw, event in raws for charge in charger.charge(raw, event).charges])
     where = ("--set", f"clickhouse.url={clickhouse.url}", "--set", f"clickhouse.database={clickhouse.database}")
     done = warm("--from", "2026-11-02", "--to", "2026-11-03", "--force", *where)
     assert done.exit_code == 0, done.output

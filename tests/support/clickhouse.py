@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from streams.core.batches import Intent
+from streams.core.land import Columns
 from streams.io.clickhouse import ClickHouseStore, connect
 from streams.io.clickhouse_server.process import EmbeddedClickHouse
 from streams.settings import ClickHouse
 from streams.stages.landing import Store
+from tests.support.records import rows_of
 from tests.support.require import require
 
 
@@ -56,16 +58,15 @@ class MemoryStore:
     """What landing needs of ClickHouse, by the same rules: the law suite holds it to them."""
 
     def __init__(self) -> None:
-        self.blocks: dict[tuple[str, str], Mapping[str, Sequence[Any]]] = {}
+        self.blocks: dict[tuple[str, str], Columns] = {}
         self._owners: dict[bytes, int] = {}
         self._intents: dict[int, tuple[Intent, bool]] = {}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table."""
-        blocks = [columns for (name, _), columns in self.blocks.items() if name == table]
-        return [dict(zip(block, row, strict=True)) for block in blocks for row in zip(*block.values(), strict=True)]
+        return [row for (name, _), columns in self.blocks.items() if name == table for row in rows_of(columns)]
 
-    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None:
+    def insert(self, table: str, columns: Columns, token: str) -> None:
         self.blocks.setdefault((table, token), columns)
 
     def claim(self, intent: Intent, keys: Iterable[bytes]) -> frozenset[bytes]:
@@ -92,7 +93,7 @@ class FailingStore:
         self._store = store
         self._fault = fault
 
-    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None:
+    def insert(self, table: str, columns: Columns, token: str) -> None:
         self._store.insert(table, columns, token)
         self._fault("insert")
 

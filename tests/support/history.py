@@ -11,14 +11,14 @@ from typing import Any
 from replay.readers import Item
 from schemas.oncall import AlertChange, RemedyChange, RemedyState
 from schemas.records import Charge, DeadLetter
-from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
+from schemas.topics import ALERT_CHANGES, ALERTS, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert
 from streams.commands.replay import new_replay
 from streams.core.alert.state import act, detected, opened
-from streams.core.charge import charge_record
 from streams.io.clickhouse import ClickHouseStore
 from streams.settings import Settings
 from tests.support.oncall import action, alert, landed
+from tests.support.spending import land
 
 END = datetime(2026, 11, 12, 12, 0, tzinfo=UTC)
 DAYS, EVERY = 3, timedelta(minutes=5)
@@ -52,13 +52,11 @@ def replayed_into(store: ClickHouseStore) -> History:
     run = new_replay(made.model_copy(update={"roll": made.roll.model_copy(update=windows)}))
     charges: list[Charge] = []
     dead: list[DeadLetter] = []
-    for row, event in enumerate(_events()):
-        fresh, refused = run.feed(Item(row, event=event), "history")
+    for fresh, refused in run.take(("history", Item(row, event=event)) for row, event in enumerate(_events())):
         charges += fresh
         dead += refused
     run.finish()
-    value = {"topic": "history", "partition": 0, "offset": 0, "charges": charges}
-    landed(store, CHARGES.name, [charge_record(value)])
+    land(store, charges)
     dead = [letter.model_copy(update={"received_at": END - timedelta(hours=1)}) for letter in dead]
     landed(store, DEAD_LETTERS.name, dead)
     landed(store, FINDINGS.name, list(run.findings.values()))

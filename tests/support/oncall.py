@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from schemas.topics import ALERT_CHANGES, ALERTS
 from schemas.watch import Alert, Severity
 from streams.core.alert import Alerter, AlertRules
 from streams.core.alert.state import Life, act, opened
-from streams.core.land import TABLES, columns
+from streams.core.land import TABLES, Columns, columns
 from tests.support.findings import at, finding
 
 
@@ -47,14 +47,14 @@ READ, OPERATE = "reader-token-of-the-tests", "operator-token-of-the-tests"
 
 
 class Inserts(Protocol):
-    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], token: str) -> None: ...
+    def insert(self, table: str, columns: Columns, token: str) -> None: ...
 
 
 def landed(store: Inserts, topic: str, records: Sequence[BaseModel]) -> None:
     """Put records into their table as `land` does."""
     table = TABLES[topic]
-    entries = [entry for record in records for entry in table.read(record.model_dump_json().encode()).entries]
-    store.insert(table.name, columns(table, entries, at(60)), token=f"{topic}:{len(records)}:{records[0]!r}"[:200])
+    contents = [table.read(record.model_dump_json().encode()) for record in records]
+    store.insert(table.name, columns(table, contents, at(60)), token=f"{topic}:{len(records)}:{records[0]!r}"[:200])
 
 
 class Stage:

@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from schemas.records import Charge, ChargeRecord, DeadLetter, PriceStatus, Reason
+import pyarrow as pa
+
+from schemas.records import Charge, DeadLetter, PriceStatus, Reason
 from schemas.watch import Alert, Decomposition, Driver, Finding, FindingKind, Severity
+from streams.core.block import DEFAULTS, Block
+from streams.core.land import Columns
+from streams.core.packed import ChargeBatch, pack
 
 NOON = datetime(2026, 5, 31, 12, tzinfo=UTC)
 
@@ -30,10 +35,22 @@ def split(number: int, usds: Sequence[str]) -> list[Charge]:
     return [charge(number, usd, team=f"team-{part}", part=part, parts=len(usds)) for part, usd in enumerate(usds)]
 
 
+def batch(*content: Charge, offset: int = 0, partition: int = 0, topic: str = "usage.token-calls") -> ChargeBatch:
+    """What came of one usage record."""
+    return ChargeBatch(topic, partition, offset, offset, Block.of(content, [offset] * len(content)))
+
+
 def charges(*content: Charge, offset: int = 0, partition: int = 0) -> bytes:
     """A value on `spend.charges`."""
-    record = ChargeRecord(topic="usage.token-calls", partition=partition, offset=offset, charges=list(content))
-    return record.model_dump_json().encode()
+    return pack(batch(*content, offset=offset, partition=partition))
+
+
+def rows_of(columns: Columns | None) -> list[dict[str, Any]]:
+    """What goes into a table, row by row."""
+    if isinstance(columns, pa.Table):
+        return [DEFAULTS | row for row in columns.to_pylist(maps_as_pydicts="strict")]
+    given = columns or {}
+    return [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
 
 
 def finding(**fields: Any) -> Finding:

@@ -49,10 +49,8 @@ def replayed(settings: Settings, file: Path, out: Path) -> Replayed:
     """Replay one file offline."""
     run = new_replay(settings)
     with Folder(out) as folder:
-        for _, item in rows([file]):
-            if item is not None:
-                folder.add(*run.feed(item, file.name))
-        run.end(file.name)
+        for charges, dead_letters in run.take((file.name, item) for _, item in rows([file])):
+            folder.add(charges, dead_letters)
         run.finish()
         summary = folder.finish(run, 1.0)
     return Replayed(out, dict(summary))

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from schemas.events import UsageEvent
-from schemas.records import Charge, ChargeRecord
+from schemas.records import Charge
 from schemas.topics import CHARGES
 from streams.core.batches import read_record
+from streams.core.bounds import Bounds
 from streams.core.charge import Charger
-from streams.core.decode import Bounds
 from streams.core.land import TABLES, columns
+from streams.core.packed import pack
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
+from tests.support import records
 from tests.support.pricing import NOON, call, gpu, line
 
 RATES = """
@@ -112,7 +114,6 @@ def charges_of(charger: Charger, events: Iterable[UsageEvent]) -> list[Charge]:
 
 def land(store: Any, charges: Iterable[Charge], batch: str = "landed") -> None:
     """Insert charges by the way that they take from Kafka on."""
-    record = ChargeRecord(topic="usage.token-calls", partition=0, offset=7, charges=list(charges))
     table = TABLES[CHARGES.name]
-    entries = read_record(table, 7, record.model_dump_json(exclude_defaults=True).encode()).content.entries
-    store.insert(table.name, columns(table, entries, NOON), batch)
+    value = pack(records.batch(*charges, offset=7))
+    store.insert(table.name, columns(table, [read_record(table, 7, value).content], NOON), batch)

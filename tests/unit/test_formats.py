@@ -68,7 +68,7 @@ def test_what_0_1_wrote_is_read(name: str) -> None:
 def test_both_forms_of_charges_say_the_same() -> None:
     by_column, by_charge = unpack(recorded("charges-by-column")), unpack(recorded("charges"))
     assert by_column == by_charge
-    assert [charge.id for charge in by_charge.charges] == ["call-1", "call-2", "call-2"]
+    assert [charge.id for charge in by_charge.block] == ["call-1", "call-2", "call-2"]
 
 
 @every_record

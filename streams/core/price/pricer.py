@@ -11,7 +11,8 @@ from streams.core.price.book import Book
 from streams.core.price.cards import Cards, Exchange
 from streams.core.price.gpus import GpuPricer
 from streams.core.price.priced import Priced, times
-from streams.core.price.tokens import TokenPricer
+from streams.core.price.schedule import Schedule
+from streams.core.price.tokens import Terms, TokenPricer
 
 
 class Pricer:
@@ -33,6 +34,10 @@ class Pricer:
         if isinstance(data, LineItem):
             return self._billed(data)
         return self._gpus.price(data, event.time)
+
+    def terms(self, call: TokenCall) -> Schedule[Terms]:
+        """What calls like this one are priced by, over time."""
+        return self._tokens.terms(call)
 
     def _billed(self, item: LineItem) -> Priced:
         """The bill's own costs, untouched; dollars by the exchange rate of the day the charge began."""

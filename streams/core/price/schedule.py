@@ -30,14 +30,22 @@ class Schedule(Generic[T]):
 
     def at(self, moment: datetime) -> T:
         """The value that holds at `moment` (aware)."""
-        row = self._values[bisect_right(self._starts, moment)]
-        column = 0
-        if len(row) > 1:
-            column = bisect_right(self._hours, moment.astimezone(UTC).time()) - 1
-        value = row[column]
+        day, hour = self._interval(moment)
+        value = self._values[day][hour]
         if value is None:
-            value = row[column] = self._make(moment)
+            value = self._values[day][hour] = self._make(moment)
         return value
+
+    def between(self, first: datetime, last: datetime) -> T | None:
+        """The value that holds from `first` to `last` (aware); None where it may change between them."""
+        if len(self._hours) > 1 and first.astimezone(UTC).date() != last.astimezone(UTC).date():
+            return None
+        return self.at(first) if self._interval(first) == self._interval(last) else None
+
+    def _interval(self, moment: datetime) -> tuple[int, int]:
+        """Which of the days' intervals it is in, and which hours of them."""
+        day = bisect_right(self._starts, moment)
+        return day, bisect_right(self._hours, moment.astimezone(UTC).time()) - 1 if len(self._hours) > 1 else 0
 
 
 def change_days(info: ModelInfo) -> set[date]:

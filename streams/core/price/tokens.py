@@ -45,12 +45,7 @@ class TokenPricer:
 
     def price(self, call: TokenCall, at: datetime) -> Priced:
         """The call's money. Unpriced, with an estimate, where any part of it has no known price."""
-        context = tuple(sorted(call.price_context.items())) if call.price_context else ()
-        key = (call.provider, call.model, call.service_tier, call.batch, call.account, context)
-        schedule = self._schedules.get(key)
-        if schedule is None:
-            schedule = self._schedule(key, call)
-        terms = schedule.at(at)
+        terms = self.terms(call).at(at)
         if terms.stand is not None:
             return _unpriced(call, terms, terms.stand, terms.found.problem)
         cost = terms.rates.cost(call)
@@ -60,6 +55,13 @@ class TokenPricer:
             problem = f"no price for {missing}" if missing else "counts of parts are more than their whole"
             return _unpriced(call, terms, stand, problem)
         return self._priced(call, cost.amount, terms)
+
+    def terms(self, call: TokenCall) -> Schedule[Terms]:
+        """What calls like this one are priced by, over time."""
+        context = tuple(sorted(call.price_context.items())) if call.price_context else ()
+        key = (call.provider, call.model, call.service_tier, call.batch, call.account, context)
+        schedule = self._schedules.get(key)
+        return self._schedule(key, call) if schedule is None else schedule
 
     def _priced(self, call: TokenCall, listed: Decimal, terms: Terms) -> Priced:
         contracted = listed if terms.discount is None else times(listed, terms.discount)

@@ -49,12 +49,14 @@ class Tagger:
         self._fields = sorted({name for rule in self._rules.rule for name in rule.match} - {"principal"})
         self._directory: dict[str, Owner] = {}
         self._cache: dict[tuple[object, ...], tuple[Decision, tuple[Share, ...]]] = {}
+        self.version = 0  # changes whenever an event may get another owner than before
         for principal, owner in (directory or {}).items():
             self.learn(principal, owner)
 
     def learn(self, principal: str, owner: Owner | None) -> None:
         """From now on `principal` works for `owner`; None forgets it (a tombstone of a compacted topic)."""
         self._cache.clear()
+        self.version += 1
         if owner is None:
             self._directory.pop(principal, None)
             return
@@ -76,6 +78,11 @@ class Tagger:
             known = self._cache[key] = (decision, (Share(decision.owner, _ALL),))
         decision, shares = known
         return shares if not decision.split else self._shared(decision, event.time.astimezone(UTC).date())
+
+    def owner(self, event: UsageEvent) -> Owner | None:
+        """The one owner of the event, whatever its day; None where a split decides."""
+        decision, _ = self._decide(event)
+        return None if decision.split else decision.owner
 
     def explain(self, event: UsageEvent) -> tuple[tuple[Share, ...], list[Looked]]:
         """The owners, and every rule that was asked on the way with what came of it."""

@@ -6,11 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from schemas.events import UsageEvent
-from schemas.records import Charge, PriceStatus, Reason
+from schemas.events import TokenCall, UsageEvent
+from schemas.records import Charge, Position, PriceStatus, Reason
 from streams import build
 from streams.core.charge import Charged, Charger
 from streams.core.price import Priced
+from streams.core.price.schedule import Schedule
+from streams.core.price.tokens import Terms
 from streams.io.rules import load_tagger
 from streams.settings import load
 from tests.support.examples import Example, invalid, valid
@@ -23,7 +25,7 @@ def charger() -> Charger:
 
 def one(charger: Charger, name: str) -> Charge:
     example = next(e for e in valid() if e.name == name)
-    (charge,) = charger.charge(example.record()).record.charges
+    (charge,) = charger.charge(example.record()).charges
     return charge
 
 
@@ -32,12 +34,14 @@ def test_valid_examples_are_charged(charger: Charger, example: Example) -> None:
     charged = charger.charge(example.record(offset=3))
     assert charged.events
     assert not charged.dead_letters
-    assert charged.record.position == ("usage.token-calls", 0, 3)
+    batch = charged.batch([Position("usage.token-calls", 0, 3)])
+    assert (batch.topic, batch.partition, batch.first, batch.last) == ("usage.token-calls", 0, 3, 3)
+    assert set(batch.block.records.tolist()) == {3}
 
 
 @pytest.mark.parametrize("example", valid(), ids=lambda e: e.name)
 def test_charges_keep_their_contract(charger: Charger, example: Example) -> None:
-    for charge in charger.charge(example.record()).record.charges:
+    for charge in charger.charge(example.record()).charges:
         assert Charge.model_validate_json(charge.model_dump_json()) == charge
 
 
@@ -86,11 +90,17 @@ def test_another_currency_is_not_mixed_in_silently(charger: Charger) -> None:
     assert (charge.currency, charge.effective_cost_usd) == ("EUR", None)
 
 
-def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
-    class Broken:
-        def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
-            raise ZeroDivisionError("secret detail")
+class Broken:
+    """Prices nothing."""
 
+    def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
+        raise ZeroDivisionError("secret detail")
+
+    def terms(self, call: TokenCall) -> Schedule[Terms]:  # noqa: ARG002
+        raise ZeroDivisionError("secret detail")
+
+
+def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
     broken = Charger(Broken(), load_tagger(None, None), build.charger(load())._bounds)
     example = next(e for e in valid() if e.name == "token-call")
     charged: Charged = broken.charge(example.record())
@@ -101,11 +111,6 @@ def test_a_fault_of_ours_is_a_dead_letter_and_not_the_end() -> None:
 
 def test_each_event_of_an_array_has_a_dead_letter_of_its_own() -> None:
     """Of three faults of ours in one record all three must be told apart, or two of them would be lost from the sum."""
-
-    class Broken:
-        def price(self, event: UsageEvent) -> Priced:  # noqa: ARG002
-            raise ZeroDivisionError
-
     broken = Charger(Broken(), load_tagger(None, None), build.charger(load())._bounds)
     example = next(e for e in valid() if e.name == "array-of-events")
     letters = broken.charge(example.record()).dead_letters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -14,14 +15,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.records import ChargeRecord, Position
+from schemas.records import Charge, Position
 from schemas.topics import CHARGES
 from streams.core.batches import read_record
 from streams.core.charge import Charger
 from streams.core.decode import RawRecord, decode
 from streams.core.land import TABLES, columns
+from streams.core.packed import pack
 from streams.core.reprice import TABLE as CORRECTIONS
 from streams.core.reprice import Repricer, Standing
+from tests.support.records import batch, rows_of
 from tests.support.spending import Books
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -92,13 +95,11 @@ def raw(content: list[tuple[str, dict[str, Any]]]) -> RawRecord:
     return RawRecord(json.dumps(value).encode(), (), Position("usage.token-calls", 0, 0), NOON)
 
 
-def landed(record: ChargeRecord) -> list[dict[str, Any]]:
+def landed(charges: Sequence[Charge]) -> list[dict[str, Any]]:
     """The rows as ClickHouse gets them."""
-    table = TABLES[CHARGES.name]
-    read = read_record(table, 0, record.model_dump_json(exclude_defaults=True).encode())
+    read = read_record(TABLES[CHARGES.name], 0, pack(batch(*charges)))
     assert read.content.problems == ()
-    block = columns(table, read.content.entries, NOON)
-    return [dict(zip(block, row, strict=True)) for row in zip(*block.values(), strict=True)]
+    return rows_of(columns(TABLES[CHARGES.name], [read.content], NOON))
 
 
 def totals(rows: list[dict[str, Any]], by: str = "currency") -> dict[tuple[str, str], Decimal]:
@@ -125,7 +126,7 @@ def test_what_is_priced_lands_whole_in_every_currency(content: list[tuple[str, d
         for name in COSTS:
             if (amount := getattr(priced, name)) is not None:
                 wanted[name, priced.currency] += amount
-    rows = landed(charged.record)
+    rows = landed(charged.charges)
     assert totals(rows) == wanted
     bills = [data for kind, data in content if kind == "line_item"]
     of_bills = totals([row for row in rows if row["price_status"] == "billed"])
@@ -139,8 +140,8 @@ def test_what_is_priced_lands_whole_in_every_currency(content: list[tuple[str, d
 @given(content=events, shares=shares)
 def test_tags_divide_the_dollars_and_lose_none(content: list[tuple[str, dict[str, Any]]], shares: str) -> None:
     """The sum over owners is the whole; usage is counted once, however many share it."""
-    rows = landed(charger(shares).charge(raw(content)).record)
-    alone = landed(charger("a = 1").charge(raw(content)).record)
+    rows = landed(charger(shares).charge(raw(content)).charges)
+    alone = landed(charger("a = 1").charge(raw(content)).charges)
     for by in ("model", "provider", "type"):
         assert totals(rows, by) == totals(alone, by)
     for column in ("requests", "input_tokens", "cache_read_input_tokens", "output_tokens"):
@@ -157,20 +158,19 @@ def test_tags_divide_the_dollars_and_lose_none(content: list[tuple[str, dict[str
 def test_a_correction_takes_back_all_and_adds_what_a_fresh_landing_would(
     content: list[tuple[str, dict[str, Any]]], before: str, after: str
 ) -> None:
-    old = charger(before).charge(raw(content)).record.charges
-    fresh = charger(after, "0.35").charge(raw(content)).record
+    old = charger(before).charge(raw(content)).charges
+    fresh = charger(after, "0.35").charge(raw(content)).charges
     repricer = Repricer(charger(after, "0.35"), "run")
-    net = landed(ChargeRecord.model_construct(topic="t", partition=0, offset=0, charges=old))
+    net = landed(old)
     for number in range(len(content)):
         parts = tuple(charge for charge in old if charge.id == str(number))
         correction = repricer.correct(Standing(parts, 0, Position("t", 0, 0)))
         if correction is not None:
             value = correction.model_dump_json(exclude_defaults=True).encode()
-            block = columns(CORRECTIONS, read_record(CORRECTIONS, 0, value).content.entries, NOON)
-            net += [dict(zip(block, row, strict=True)) for row in zip(*block.values(), strict=True)]
+            net += rows_of(columns(CORRECTIONS, [read_record(CORRECTIONS, 0, value).content], NOON))
     for by in ("currency", "team", "model"):
         assert _nonzero(totals(net, by)) == _nonzero(totals(landed(fresh), by))
-    assert sum(row["requests"] for row in net) == sum(charge.requests for charge in fresh.charges)
+    assert sum(row["requests"] for row in net) == sum(charge.requests for charge in fresh)
 
 
 def _nonzero(sums: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Decimal]:

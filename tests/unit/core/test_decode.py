@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.events import LineItem
 from schemas.records import Position, Reason
-from streams.core.decode import Bounds, RawRecord, decode
+from streams.core.bounds import Bounds
+from streams.core.decode import RawRecord, decode
 from tests.support.examples import Example, invalid, valid
 
 BOUNDS = Bounds()

@@ -22,7 +22,7 @@ def test_a_rebuilt_event_is_charged_the_same_in_every_field(tmp_path: Path) -> N
     charger = Books().charger(tmp_path)
     charges = charges_of(charger, history(copies=1))
     for example in valid():
-        charges += charger.charge(example.record()).record.charges
+        charges += charger.charge(example.record()).charges
     events = by_event(charges)
     assert len(events) > 25
     assert any(len(parts) > 1 for parts in events)
@@ -37,8 +37,8 @@ def test_a_correction_holds_the_old_with_its_sign_turned_and_the_new(tmp_path: P
     correction = repricer.correct(Standing(tuple(old), 4, Position("usage.token-calls", 3, 99)))
     assert correction is not None
     content = read_correction(correction.model_dump_json(exclude_defaults=True).encode())
-    taken, added = (dict(zip(Charge.model_fields, row, strict=False)) for row in content.entries[0].rows)
-    assert [row[-6:] for row in content.entries[0].rows] == [
+    taken, added = (dict(zip(Charge.model_fields, row, strict=False)) for row in content.rows[0])
+    assert [row[-6:] for row in content.rows[0]] == [
         ("usage.token-calls", 3, 99, -1, 5, "run-1"), ("usage.token-calls", 3, 99, 1, 5, "run-1"),
     ]  # fmt: skip
     assert taken["input_tokens"] == -1000

@@ -14,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import GPU_USAGE, LINE_ITEM, TOKEN_CALL
-from schemas.records import Charge, ChargeRecord, PriceStatus
+from schemas.records import Charge, PriceStatus
 from schemas.watch import SUMS
 from schemas.watch import Ticks as TicksContract
 from schemas.watch import Watermark as WatermarkContract
 from streams.core.detect.merge import Complete, Merger
+from streams.core.packed import ChargeBatch, pulse
 from streams.core.roll import FLOOD, Roller, RollRules
 from streams.core.sums import Origin, Sums, Tick, Watermark, from_json, ticks_to_json, watermark_to_json
+from tests.support.records import batch
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 RULES = RollRules(
@@ -42,8 +44,8 @@ def charge(at: float, **over: Any) -> Charge:
     return Charge(**(values | over))
 
 
-def record(offset: int, *charges: Charge, partition: int = 0, topic: str = "usage.token-calls") -> ChargeRecord:
-    return ChargeRecord(topic=topic, partition=partition, offset=offset, charges=list(charges))
+def record(offset: int, *charges: Charge, partition: int = 0, topic: str = "usage.token-calls") -> ChargeBatch:
+    return batch(*charges, offset=offset, partition=partition, topic=topic)
 
 
 def ticks(said: Iterable[Tick | Watermark]) -> list[Tick]:
@@ -227,10 +229,9 @@ def test_the_sums_on_the_wire_are_in_the_order_of_the_contract() -> None:
     assert [field.name for field in fields(Sums)] == list(SUMS)
 
 
-def caught_up(at: float) -> ChargeRecord:
+def caught_up(at: float) -> ChargeBatch:
     """The pulse of the source partition: it was read to its end `at` seconds after START."""
-    time = START + timedelta(seconds=at)
-    return ChargeRecord(topic="usage.token-calls", partition=0, offset=-1, charges=[], caught_up_at=time)
+    return pulse("usage.token-calls", 0, START + timedelta(seconds=at))
 
 
 def test_near_to_now_windows_close_by_the_clock_once_the_source_is_read_to_its_end() -> None:
@@ -392,7 +393,7 @@ def test_a_merger_restored_from_a_snapshot_goes_on_the_same(events: list[tuple[i
 
 
 def test_a_snapshot_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 2"):
-        Roller(RULES).restore({"version": 2})
+    with pytest.raises(ValueError, match="version 3"):
+        Roller(RULES).restore({"version": 3})
     with pytest.raises(ValueError, match="version None"):
         Merger().restore({})

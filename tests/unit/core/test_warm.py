@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from schemas.records import Charge, ChargeRecord, PriceStatus
+from schemas.records import Charge, PriceStatus
 from schemas.watch import Finding
+from streams.core.block import Block
 from streams.core.detect.merge import Merger
 from streams.core.detect.rules import Budget
 from streams.core.detect.watch import Watch, WatchRules
@@ -20,6 +21,7 @@ from streams.core.sums import Origin, Tick
 from streams.core.warm import History
 from streams.stages.detect import DetectState
 from streams.stages.roll import series_partition
+from tests.support.records import batch
 from tests.support.watching import key
 
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)  # the live one
@@ -64,7 +66,7 @@ def minutes(start: datetime, end: datetime, seed: int = 1, times: float = 1.0) -
 def warmed(start: datetime, end: datetime, rules: WatchRules = RULES) -> History:
     history = History(ROLL, rules, partitions=PARTITIONS, partition_of=series_partition)
     for charges in minutes(start, end):
-        history.add(charges)
+        history.add(Block.of(charges, [0] * len(charges)), 1)
     return history
 
 
@@ -78,7 +80,7 @@ def live(
 
 
 def _record(number: int, charges: list[Charge]) -> Any:
-    return ChargeRecord.model_construct(topic=LIVE.topic, partition=0, offset=number, charges=charges)
+    return batch(*charges, topic=LIVE.topic, offset=number)
 
 
 def _partition(partition: int, state: dict[str, Any] | None, said: Sequence[Any], rules: WatchRules) -> list[Finding]:
@@ -151,7 +153,7 @@ def test_what_was_found_in_the_history_is_not_told() -> None:
     start = MONDAY - timedelta(days=2)
     history = warmed(start, MONDAY)
     for charges in minutes(MONDAY, MONDAY + timedelta(minutes=30), seed=3, times=20.0):
-        history.add(charges)
+        history.add(Block.of(charges, [0] * len(charges)), 1)
     assert history.found["spike"] >= 1
     after = MONDAY + timedelta(minutes=30)
     assert not live(history.states(), minutes(after, after + timedelta(hours=1), seed=4)), "nor that it is over"
@@ -171,6 +173,6 @@ def test_a_budget_goes_on_from_what_the_month_has_used() -> None:
 
 def test_an_incomplete_window_is_left_to_the_live_stages() -> None:
     history = warmed(MONDAY - timedelta(hours=1), MONDAY)
-    history.add([charge(MONDAY + timedelta(seconds=10), 5, "key-0", 0)])
+    history.add(Block.of([charge(MONDAY + timedelta(seconds=10), 5, "key-0", 0)], [0]), 1)
     assert history.until() == {("token_call", 60): int(MONDAY.timestamp())}
     assert history.late == 0

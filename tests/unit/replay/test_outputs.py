@@ -40,9 +40,8 @@ def test_one_that_fails_half_way_leaves_what_was_there(bill: Path, tmp_path: Pat
 
     def fails() -> None:
         with Folder(folder) as half:
-            for _, item in rows([bill]):
-                if item is not None:
-                    half.add(*run.feed(item, "bill.csv"))
+            for charges, dead_letters in run.take(("bill.csv", item) for _, item in rows([bill])):
+                half.add(charges, dead_letters)
             half.finish(run, 1.0)
             raise OSError("the disk is full")
 

@@ -58,11 +58,13 @@ def test_rows_out_of_order_and_several_of_one_row_are_all_watched() -> None:
     """The roller takes an offset that it has passed for a redelivery: rows are not offsets."""
     run, merger = new(Settings())
     rows = 4000
-    for n in range(rows):
-        row = (n * 1237) % rows  # each once, far out of order
-        for part in range(2):
-            run.feed(Item(row=row, event=line_item(2 * n + part, n * 20 // rows)), "bill.csv")
-    run.end("bill.csv")
+    items = [
+        Item(row=(n * 1237) % rows, event=line_item(2 * n + part, n * 20 // rows))  # each once, far out of order
+        for n in range(rows)
+        for part in range(2)
+    ]
+    for _ in run.take([*(("bill.csv", item) for item in items), ("bill.csv", None)]):
+        pass
     run.finish()
     assert run.totals.charged == 2 * rows
     assert run.late == 0
@@ -71,7 +73,8 @@ def test_rows_out_of_order_and_several_of_one_row_are_all_watched() -> None:
 
 def test_a_row_that_is_no_event_is_a_dead_letter_with_its_number_and_reason() -> None:
     run, _ = new(Settings())
-    charges, (letter,) = run.feed(Item(row=7, fault=Rejection(Reason.NOT_AN_EVENT, "", "the row has 3 cells")), "b.csv")
-    assert charges == []
+    item = Item(row=7, fault=Rejection(Reason.NOT_AN_EVENT, "", "the row has 3 cells"))
+    charges, (letter,) = run.feed([("b.csv", item)])
+    assert not charges.count
     assert (letter.topic, letter.offset, letter.reason) == ("b.csv", 7, Reason.NOT_AN_EVENT)
     assert (run.totals.events_read, run.totals.dead_lettered) == (1, 1)

@@ -6,33 +6,31 @@ import random
 
 import pytest
 
-from replay.seen import HOUR, Seen
+from replay.seen import Seen
 
 
 @pytest.mark.parametrize("most", [1, 10, 333, 100_000])
 def test_every_event_is_new_once_in_any_order(most: int) -> None:
     rng = random.Random(most)
-    events = [(f"/s{n % 3}", str(n // 3), float((n % 97) * HOUR + n % 60)) for n in range(5_000)] * 2
+    events = [(n.to_bytes(16, "big"), n % 97) for n in range(5_000)] * 2
     rng.shuffle(events)
     seen = Seen(most)
-    told: set[tuple[str, str]] = set()
-    for source, name, time in events:
-        assert seen.is_new(source, name, time) is ((source, name) not in told)
-        told.add((source, name))
+    told: set[bytes] = set()
+    for event, hour in events:
+        assert seen.new([event], [hour]) == [event not in told]
+        told.add(event)
     seen.close()
 
 
 def test_what_is_held_stays_bounded() -> None:
     seen = Seen(1_000)
     for n in range(20_000):
-        seen.is_new("/s", str(n), n * 60.0)  # 60 an hour, in order
+        seen.new([n.to_bytes(16, "big")], [n // 60])
         assert sum(map(len, seen._hours.values())) <= 1_000
-    assert not seen.is_new("/s", "0", 0.0)
+    assert seen.new([bytes(16)], [0]) == [False]
     seen.close()
 
 
-def test_a_name_is_not_taken_for_another() -> None:
-    seen = Seen()
-    assert seen.is_new("/a", "1", 0.0)
-    assert seen.is_new("/b", "1", 0.0)
-    assert not seen.is_new("/a", "1", 1.0)
+def test_an_event_that_comes_twice_at_once_is_new_once() -> None:
+    one, two = bytes(16), bytes([1] * 16)
+    assert Seen().new([one, two, one], [7, 7, 7]) == [True, True, False]

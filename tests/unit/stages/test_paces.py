@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from schemas.records import ChargeRecord
+from schemas.records import Position
 from schemas.watch import Finding
 from streams import build
 from streams.core.decode import RawRecord
@@ -115,11 +115,10 @@ def charged(events: Sequence[Event]) -> Iterator[Record]:
     offsets: dict[tuple[str, int], int] = {}
     for number, (topic, partition, _, body) in enumerate(events):
         offset = offsets[topic, partition] = offsets.get((topic, partition), -1) + 1
-        raw = RawRecord(b"", (), (topic, partition, offset), None)  # type: ignore[arg-type]
+        raw = RawRecord(b"", (), Position(topic, partition, offset), None)
         found = charger.charge(raw, body)
         assert not found.dead_letters, found.dead_letters
-        record = ChargeRecord(topic=topic, partition=partition, offset=offset, charges=found.record.charges)
-        yield Record(pack(record), number)
+        yield Record(pack(found.batch([Position(topic, partition, offset)])), number)
 
 
 def test_each_source_is_watched_at_its_own_pace(tmp_path: Path) -> None:

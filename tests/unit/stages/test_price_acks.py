@@ -9,7 +9,6 @@ from typing import Any
 
 from aiokafka.errors import KafkaConnectionError
 
-from schemas.records import ChargeRecord
 from schemas.topics import TOKEN_CALLS
 from streams.core.charge import Charged
 from streams.stages import price
@@ -58,8 +57,7 @@ async def settle() -> None:
 
 async def put(outlet: Outlet, acked: list[int], *offsets: int) -> None:
     for offset in offsets:
-        record = ChargeRecord(topic=NAME, partition=0, offset=offset, charges=[])
-        await outlet.put(NAME, Event(offset, acked), Charged(record))
+        await outlet.put(NAME, [Event(offset, acked)], Charged())
 
 
 def test_an_ack_waits_for_its_delivery_and_for_all_older_ones(monkeypatch: Any) -> None:

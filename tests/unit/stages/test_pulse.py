@@ -11,8 +11,8 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from schemas.records import ChargeRecord
 from schemas.topics import TOKEN_CALLS
+from streams.core.packed import ChargeBatch
 from streams.metrics import Metrics
 from streams.stages import pulse
 from streams.stages.price import Outlet, progress
@@ -68,10 +68,10 @@ class Reading:
 class Says(Outlet):
     def __init__(self) -> None:
         super().__init__(lambda: None, 1, lambda topic: topic.name)
-        self.said: list[ChargeRecord] = []
+        self.said: list[ChargeBatch] = []
 
-    async def say(self, record: ChargeRecord) -> None:
-        self.said.append(record)
+    async def say(self, batch: ChargeBatch) -> None:
+        self.said.append(batch)
 
     def times(self) -> list[float]:
         """When each pulse says that all was read, in seconds after NOON."""

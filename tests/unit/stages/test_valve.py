@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from schemas.records import ChargeRecord, Reason
+from schemas.records import Reason
+from streams.core.block import Block
 from streams.core.charge import Charged
 from streams.core.dead_letters import Limit
 from streams.stages.valve import Valve
@@ -18,9 +19,16 @@ TOPIC = "usage.gpu"
 LIMIT = Limit(share=0.5, window=100, minimum=10)
 
 
-def of(offset: int, *, good: int = 0, bad: int = 0) -> Charged:
-    record = ChargeRecord(topic=TOPIC, partition=0, offset=offset, charges=[charge(n) for n in range(good)])
-    return Charged(record, [dead_letter(n, reason=Reason.BAD_TIME) for n in range(bad)])
+class Came(NamedTuple):
+    """What came of the record at an offset."""
+
+    offset: int
+    charged: Charged
+
+
+def of(offset: int, *, good: int = 0, bad: int = 0) -> Came:
+    block = Block.of([charge(n) for n in range(good)], [0] * good)
+    return Came(offset, Charged(block, [dead_letter(n, reason=Reason.BAD_TIME) for n in range(bad)]))
 
 
 class Rig:
@@ -32,18 +40,18 @@ class Rig:
         self.something = asyncio.Event()
         self.valve = Valve(self._send, LIMIT, hold_seconds, self._stop)
 
-    async def _send(self, _topic: str, _event: Any, charged: Charged) -> None:
+    async def _send(self, _topic: str, offset: int, _: Charged) -> None:
         await asyncio.sleep(0)
-        self.went.append(charged.record.offset)
+        self.went.append(offset)
         self.something.set()
 
     def _stop(self, why: str) -> None:
         self.stopped.append(why)
         self.something.set()
 
-    async def put(self, *records: Charged, topic: str = TOPIC) -> None:
+    async def put(self, *records: Came, topic: str = TOPIC) -> None:
         for record in records:
-            await self.valve.put(topic, object(), record)
+            await self.valve.put(topic, *record)
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -55,8 +55,9 @@ def alerts(seed: int, window: int) -> Iterator[tuple[float, Alert]]:
     for second in range(HISTORY + CALM + LOOP):
         now = begin + timedelta(seconds=second)
         events = [e for e in workload.second(now, loop=now >= incident) if e["data"].get("principal") in WATCHED]
-        charged = charger().charge(RawRecord(encode(events), (), Position(TOPIC, 0, second), now))
-        for said in roller.add(charged.record):
+        position = Position(TOPIC, 0, second)
+        charged = charger().charge(RawRecord(encode(events), (), position, now))
+        for said in roller.add(charged.batch([position])):
             if isinstance(said, Tick):
                 merger.tick(said)
                 continue
