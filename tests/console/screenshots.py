@@ -30,6 +30,11 @@ PATIENCE_SECONDS = 180.0  # until its alert has come
 LONG_ENOUGH_SECONDS = 60.0  # for the incident to be seen in the charts
 MOST_PIXELS = {DESK: 1_200, PHONE: 900}  # of a picture's height: what a page of a phone shows first is enough
 KEY = "key-1001"  # the one that goes into a loop
+IS_WHOLE = """
+return document.getElementById("fresh").dataset.state === "live" && !document.querySelector(".skeleton")
+  && ![...document.querySelectorAll("#live-by td")].some((cell) => cell.textContent.trim() === "\N{EN DASH}")
+"""
+"""The page is live, and of what it shows no usual level is still being read."""
 POLICY = {"name": "block-looping-keys", "action": "litellm_block_key", "target": "{principal}", "mode": "approve"}
 
 
@@ -75,7 +80,7 @@ class Photographer:
         window = self._window
         window.size(*size)
         window.open(self._url + path)
-        window.until(lambda: not window.run("return document.querySelector('.skeleton')"), "the page")
+        window.until(lambda: window.run(IS_WHOLE), "the page")
         end = int(str(window.run("return Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")))
         window.size(size[0], min(end, MOST_PIXELS[size]))
         window.driver.save_screenshot(str(file))

@@ -106,6 +106,8 @@ def test_an_incident_appears_is_acknowledged_and_stays_so_after_a_restart(
             await looks(window.click, "#do-unack")  # and the stage knows where it stands
             await looks(window.shows, "Firing", "#alert-state")
             await looks(window.shows, "Given back", "#alert-timeline")
+            await looks(window.click, "#do-ack:not(:disabled)")
+            await looks(window.shows, "Acknowledged", "#alert-state")
 
     asyncio.run(after(asyncio.run(before())))
 
