@@ -26,6 +26,7 @@ from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
 from streams.core.packed import ChargeBatch
 from streams.core.roll import Roller
+from streams.core.sheet import Sheet
 from streams.core.sums import Origin, Tick, Watermark, utc
 
 BATCH_ROWS = 2_000  # taken in together
@@ -67,10 +68,16 @@ class Replay:
         """Events that came after their window was closed: charged, not watched."""
         return self._roller.late
 
-    def take(self, rows: Iterable[tuple[str, Item | None]]) -> Iterator[tuple[Block, list[DeadLetter]]]:
+    def take(self, rows: Iterable[tuple[str, Sheet | Item | None]]) -> Iterator[tuple[Block, list[DeadLetter]]]:
         """Take in rows, each with its file, some thousand at a time; None says that a file is at its end."""
         waiting: list[tuple[str, Item]] = []
         for file, item in rows:
+            if isinstance(item, Sheet):
+                if waiting:
+                    yield self.feed(waiting)
+                    waiting = []
+                yield self.feed_sheet(file, item)
+                continue
             if item is not None:
                 waiting.append((file, item))
             if waiting and (item is None or len(waiting) >= BATCH_ROWS):
@@ -101,6 +108,17 @@ class Replay:
             self._watch_all(self._expected(batch))
         for batch in batches:
             self._watch_all(self._roller.add(batch))
+        return fresh, charged.dead_letters
+
+    def feed_sheet(self, file: str, sheet: Sheet) -> tuple[Block, list[DeadLetter]]:
+        """Take a sheet in; returns the same as for its lines one by one."""
+        charged = self._charger.charge_sheet(file, sheet)
+        fresh = self._fresh(charged)
+        first = self._taken.get(file, -1) + 1
+        self._taken[file] = last = first + sheet.lines.num_rows - 1
+        self._watch_all(
+            self._roller.add(ChargeBatch(file, 0, first, last, replace(fresh, records=fresh.records + first)))
+        )
         return fresh, charged.dead_letters
 
     def end(self, file: str) -> None:

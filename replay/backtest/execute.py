@@ -18,7 +18,7 @@ from replay.backtest.detect import PRODUCT, Plan, Raised, Seen, run
 from replay.backtest.histories import History, Points
 from replay.backtest.score import METRIC
 from replay.backtest.tape import Recorded, Tape, recorded, windows
-from replay.readers.together import rows
+from replay.readers.together import pieces
 from replay.run import Replay
 from streams import build
 from streams.core.alert import Alerter
@@ -69,7 +69,7 @@ def record(history: History, settings: Settings, folder: Path, *, reuse: bool) -
     names = {path: path.name for path in history.files}
     if len(set(names.values())) < len(names):
         names = {path: str(path) for path in history.files}
-    for _ in replay.take((names[path], item) for path, item in rows(history.files)):
+    for _ in replay.take((names[path], piece) for path, piece in pieces(history.files)):
         pass
     replay.finish()
     return tape, writer.close(replay.totals)

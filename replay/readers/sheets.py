@@ -63,7 +63,7 @@ def _pieces(rows: pa.RecordBatch, names: list[str], source: str, shapes: Shapes)
 def item_of(sheet: Sheet, place: int) -> Item:
     """One line of a sheet as `read` gives it, but for the spelling of its values."""
     start = sheet.lines.column("ChargePeriodStart")[place].as_py()
-    return Item(sheet.lines.column("row")[place].as_py(), event=sheet.event(place), time=start.timestamp())
+    return Item(sheet.row(place), event=sheet.event(place), time=start.timestamp())
 
 
 def stretch(whole: Sheet, begin: int, end: int) -> Iterator[Sheet | Item]:

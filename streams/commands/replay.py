@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from replay.outputs import Folder
 from replay.readers import ReaderError
-from replay.readers.together import expand, rows
+from replay.readers.together import expand, pieces
 from replay.run import Replay
 from streams import build
 from streams.collector import collect_rarely
@@ -75,6 +75,6 @@ def _feed(run: Replay, folder: Folder, inputs: list[Path], console: Console) -> 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("rows", total=None)
-        for charges, dead_letters in run.take((names[path], item) for path, item in rows(inputs)):
+        for charges, dead_letters in run.take((names[path], piece) for path, piece in pieces(inputs)):
             folder.add(charges, dead_letters)
             progress.update(task, completed=run.totals.events_read)

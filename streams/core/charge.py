@@ -14,23 +14,25 @@ import numpy as np
 from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
 from schemas.records import Charge, DeadLetter, Position, Reason
-from streams.core import calls
+from streams.core import bills, calls
+from streams.core.bills import Bills
 from streams.core.block import Block, Unfit, joined
 from streams.core.bounds import Bounds
 from streams.core.calls import Calls
 from streams.core.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of
 from streams.core.packed import ChargeBatch
 from streams.core.price import Priced
+from streams.core.sheet import Sheet
 from streams.core.tag import Owner, Share, split
 
 
-class Prices(calls.Prices, Protocol):
+class Prices(calls.Prices, bills.Prices, Protocol):
     """Gives an event its money. Never raises for a valid event."""
 
     def price(self, event: UsageEvent) -> Priced: ...
 
 
-class Owners(calls.Owners, Protocol):
+class Owners(calls.Owners, bills.Owners, Protocol):
     """Gives an event its owner, or the owners that share it."""
 
     def tag(self, event: UsageEvent) -> tuple[Share, ...]: ...
@@ -74,6 +76,7 @@ class Charger:
         self._owners = owners
         self._bounds = bounds
         self._calls = Calls(prices, owners, bounds)
+        self._bills = Bills(prices, owners, bounds)
 
     def charge(self, raw: RawRecord, item: object = None) -> Charged:
         """Charge every event of a record. `item` is its one event when a reader has parsed it already."""
@@ -119,6 +122,22 @@ class Charger:
             whole, order = whole.take(ranks), order[ranks]
         block = replace(whole, records=records[order])
         return Charged(block, [letter for *_, letter in sorted(letters, key=itemgetter(0, 1))])
+
+    def charge_sheet(self, topic: str, sheet: Sheet) -> Charged:
+        """Charge the lines of a bill, each as a record of its own: the same as their events one by one."""
+        try:
+            block, places = self._bills.charge(sheet)
+        except Exception:  # noqa: BLE001, RUF100  one by one it will be named, and the lines beside it charged
+            block, places = Block(0), np.zeros(0, dtype=np.int64)
+        rest = sorted(set(range(sheet.lines.num_rows)).difference(places.tolist()))
+        if not rest:
+            return Charged(block)
+        raws = [RawRecord(None, (), Position(topic, 0, sheet.row(place)), None) for place in rest]
+        other = self.charge_all(raws, [sheet.event(place) for place in rest])
+        whole = joined([block, other.block])
+        order = np.concatenate([places, np.array(rest)[other.block.records]])
+        ranks = np.argsort(order, kind="stable")
+        return Charged(replace(whole.take(ranks), records=order[ranks]), other.dead_letters)
 
     def charge_event(self, event: UsageEvent, received_at: datetime | None) -> list[Charge]:
         """The event's charge, or its parts where owners share it."""

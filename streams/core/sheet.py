@@ -34,6 +34,11 @@ class Sheet(NamedTuple):
         """When each of them happened, in order (epoch seconds)."""
         return np.asarray(self.lines.column("ChargePeriodStart").view(pa.int64()).to_numpy() / 1e6)
 
+    def row(self, place: int) -> int:
+        """Which row of the file one of them is."""
+        number: int = self.lines.column("row")[place].as_py()
+        return number
+
     def slice(self, start: int, end: int) -> Sheet:
         """The lines from one place up to another."""
         return Sheet(self.source, self.lines.slice(start, end - start))

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from replay.outputs import Folder
-from replay.readers.together import rows
+from replay.readers.together import pieces, rows
 from schemas.watch import Finding
 from streams.commands.replay import new_replay
 from streams.settings import Settings
@@ -45,11 +45,12 @@ class Replayed:
         return (self.folder / name).read_text(encoding="utf-8").splitlines()
 
 
-def replayed(settings: Settings, file: Path, out: Path) -> Replayed:
-    """Replay one file offline."""
+def replayed(settings: Settings, file: Path, out: Path, *, by_column: bool = True) -> Replayed:
+    """Replay one file offline, as the command does or row by row."""
+    read = pieces if by_column else rows
     run = new_replay(settings)
     with Folder(out) as folder:
-        for charges, dead_letters in run.take((file.name, item) for _, item in rows([file])):
+        for charges, dead_letters in run.take((file.name, item) for _, item in read([file])):
             folder.add(charges, dead_letters)
         run.finish()
         summary = folder.finish(run, 1.0)

@@ -13,11 +13,16 @@ from tests.support.reading import taken
 BY_COLUMN = {layout.name: layout for layout in LAYOUTS if layout.by_column is not None}
 
 
-def by_column(path: Path) -> Iterator[Item]:
-    """What the sheets of a file and the rows between them hold, one by one."""
+def pieces(path: Path) -> Iterator[Sheet | Item]:
+    """A bill as sheets, and the rows between them."""
     layout = BY_COLUMN[reader_of(path).name]
     assert layout.by_column is not None
-    for piece in read_by_column(path, layout, layout.by_column):
+    return read_by_column(path, layout, layout.by_column)
+
+
+def by_column(path: Path) -> Iterator[Item]:
+    """What the sheets of a file and the rows between them hold, one by one."""
+    for piece in pieces(path):
         if isinstance(piece, Sheet):
             yield from (item_of(piece, place) for place in range(piece.lines.num_rows))
         else:

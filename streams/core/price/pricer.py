@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 
 from schemas.events import LineItem, TokenCall, UsageEvent
@@ -38,6 +38,10 @@ class Pricer:
     def terms(self, call: TokenCall) -> Schedule[Terms]:
         """What calls like this one are priced by, over time."""
         return self._tokens.terms(call)
+
+    def usd(self, currency: str, day: date) -> Decimal | None:
+        """Dollars for one unit of a currency on a day; None where no rate is known."""
+        return Decimal(1) if currency == "USD" else self._exchange.usd(currency, day)
 
     def _billed(self, item: LineItem) -> Priced:
         """The bill's own costs, untouched; dollars by the exchange rate of the day the charge began."""

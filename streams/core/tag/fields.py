@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
 from streams.core.tag.normal import plain_key
@@ -23,6 +23,11 @@ _LINE_ITEM = {
     "charge_category": "ChargeCategory", "charge_description": "ChargeDescription",
     "commitment": "CommitmentDiscountId",
 }  # fmt: skip
+
+
+def line_item_fields(fields: Iterable[str]) -> tuple[str, ...]:
+    """The names under which a line item has these fields, those that it has."""
+    return tuple(_LINE_ITEM[field] for field in fields if field in _LINE_ITEM)
 
 
 def tags_of(event: UsageEvent) -> Mapping[str, str | None]:

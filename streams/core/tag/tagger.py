@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from schemas.events import UsageEvent
 from schemas.rules import DIMENSIONS, Rule, RulesFile
-from streams.core.tag.fields import principal_of, tags_of, value_of
+from streams.core.tag.fields import line_item_fields, principal_of, tags_of, value_of
 from streams.core.tag.normal import Normaliser
 from streams.core.tag.owner import BY_DIRECTORY, BY_TAGS, UNALLOCATED, Owner, Share
 from streams.core.tag.splits import Splits
@@ -47,6 +47,7 @@ class Tagger:
         self._splits = Splits(self._rules.split)
         self._cost_centers = {self._normal.value("team", t): c for t, c in self._rules.cost_centers.items()}
         self._fields = sorted({name for rule in self._rules.rule for name in rule.match} - {"principal"})
+        self.looks_at = line_item_fields(self._fields)  # of a bill's line, beside its tags
         self._directory: dict[str, Owner] = {}
         self._cache: dict[tuple[object, ...], tuple[Decision, tuple[Share, ...]]] = {}
         self.version = 0  # changes whenever an event may get another owner than before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -97,6 +98,9 @@ class Broken:
         raise ZeroDivisionError("secret detail")
 
     def terms(self, call: TokenCall) -> Schedule[Terms]:  # noqa: ARG002
+        raise ZeroDivisionError("secret detail")
+
+    def usd(self, currency: str, day: date) -> Decimal | None:  # noqa: ARG002
         raise ZeroDivisionError("secret detail")
 
 
