@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
 from replay.readers import Item
 from replay.seen import Seen
+from schemas.base import plain_decimal
 from schemas.records import METER_BY_TYPE, DeadLetter, Meter, Position, PriceStatus
 from schemas.watch import Alert, Finding, Mark
 from streams.core.alert import Alerter
@@ -59,6 +61,7 @@ class Replay:
         self._alerter = alerter
         self._seen = Seen()
         self._taken: dict[str, int] = {}  # the last offset of each file
+        self.pieces = 0  # of those that `take` was given, how many are taken in
         self.totals = Totals()
         self.findings: dict[str, Finding] = {}
         self.alerts: dict[str, Alert] = {}
@@ -71,22 +74,24 @@ class Replay:
     def take(self, rows: Iterable[tuple[str, Sheet | Item | None]]) -> Iterator[tuple[Block, list[DeadLetter]]]:
         """Take in rows, each with its file, some thousand at a time; None says that a file is at its end."""
         waiting: list[tuple[str, Item]] = []
-        for file, item in rows:
-            if isinstance(item, Sheet):
-                if waiting:
-                    yield self.feed(waiting)
-                    waiting = []
-                yield self.feed_sheet(file, item)
-                continue
-            if item is not None:
-                waiting.append((file, item))
-            if waiting and (item is None or len(waiting) >= BATCH_ROWS):
-                yield self.feed(waiting)
+        for file, piece in rows:
+            if waiting and (not isinstance(piece, Item) or len(waiting) >= BATCH_ROWS):
+                yield self._fed(waiting)
                 waiting = []
-            if item is None:
+            if isinstance(piece, Item):
+                waiting.append((file, piece))
+                continue
+            self.pieces += 1
+            if piece is None:
                 self.end(file)
+            else:
+                yield self.feed_sheet(file, piece)
         if waiting:
-            yield self.feed(waiting)
+            yield self._fed(waiting)
+
+    def _fed(self, rows: Sequence[tuple[str, Item]]) -> tuple[Block, list[DeadLetter]]:
+        self.pieces += len(rows)
+        return self.feed(rows)
 
     def feed(self, rows: Sequence[tuple[str, Item]]) -> tuple[Block, list[DeadLetter]]:
         """Take some rows in, in their order; returns their charges, duplicates removed, and their dead letters."""
@@ -132,6 +137,40 @@ class Replay:
         self._seen.close()
         self._watch_all(self._roller.flush())
         self._keep(self._alerter.flush(self.totals.last_event_time))
+
+    def journal(self, file: IO[bytes]) -> None:
+        """Write down in this file which events were seen, for `restore`."""
+        self._seen.journal = file
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that it has come to, as JSON, the events seen apart."""
+        totals = {name: getattr(self.totals, name) for name in Totals.__slots__}
+        costs = {currency: plain_decimal(amount) for currency, amount in self.totals.effective_cost.items()}
+        return {
+            "pieces": self.pieces,
+            "taken": self._taken,
+            "totals": totals | {"effective_cost": costs},
+            "findings": [finding.model_dump(mode="json") for finding in self.findings.values()],
+            "alerts": [alert.model_dump(mode="json") for alert in self.alerts.values()],
+            **{name: part.snapshot() for name, part in self._parts().items()},
+        }
+
+    def restore(self, state: dict[str, Any], seen: IO[bytes]) -> None:
+        """Go on from a snapshot; `seen` is the file that the events were written down in, at its beginning."""
+        self._seen.recall(seen)
+        self.pieces, self._taken = state["pieces"], state["taken"]
+        totals = state["totals"]
+        totals["effective_cost"] = {name: Decimal(text) for name, text in totals["effective_cost"].items()}
+        for name in ("first_event_time", "last_event_time"):
+            totals[name] = datetime.fromisoformat(totals[name]) if totals[name] else None
+        self.totals = Totals(**totals)
+        self.findings = {one.finding_id: one for one in map(Finding.model_validate, state["findings"])}
+        self.alerts = {one.alert_id: one for one in map(Alert.model_validate, state["alerts"])}
+        for name, part in self._parts().items():
+            part.restore(state[name])
+
+    def _parts(self) -> dict[str, Roller | Merger | Watch | Alerter]:
+        return {"roller": self._roller, "merger": self._merger, "watch": self._watch, "alerter": self._alerter}
 
     def _expected(self, batch: ChargeBatch) -> list[Watermark]:
         if not batch.block.count:

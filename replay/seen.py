@@ -20,6 +20,7 @@ class Seen:
     """The identities of events, by hour of event time. Close it, or use it as long as the process lives."""
 
     def __init__(self, most: int = MOST) -> None:
+        self.journal: IO[bytes] | None = None  # where what is new is written down, for `recall`
         self._most = most
         self._held = 0
         self._hours: OrderedDict[int, set[bytes]] = OrderedDict()  # the least recently asked for first
@@ -31,21 +32,32 @@ class Seen:
 
         `hours` are those of event time, counted from 1970.
         """
-        fresh = []
-        for digest, hour in zip(identities, hours, strict=True):
-            known = self._of(hour)
-            before = len(known)
-            known.add(digest)
-            fresh.append(len(known) > before)
-            self._held += fresh[-1]
-            if self._held > self._most and len(self._hours) > 1:
-                self._put_away()
+        fresh = [self._is_new(digest, hour) for digest, hour in zip(identities, hours, strict=True)]
+        if self.journal is not None:
+            for is_new, digest, hour in zip(fresh, identities, hours, strict=True):
+                if is_new:
+                    self.journal.write(hour.to_bytes(8, "little", signed=True) + digest)
         return fresh
+
+    def recall(self, journal: IO[bytes]) -> None:
+        """Know what was written down from where the file stands to its end."""
+        while record := journal.read(8 + SIZE):
+            self._is_new(record[8:], int.from_bytes(record[:8], "little", signed=True))
 
     def close(self) -> None:
         """Gives the file back."""
         if self._file is not None:
             self._file.close()
+
+    def _is_new(self, digest: bytes, hour: int) -> bool:
+        known = self._of(hour)
+        before = len(known)
+        known.add(digest)
+        is_new = len(known) > before
+        self._held += is_new
+        if self._held > self._most and len(self._hours) > 1:
+            self._put_away()
+        return is_new
 
     def _of(self, hour: int) -> set[bytes]:
         known = self._hours.get(hour)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from replay.outputs import FILES, Folder
+from replay.outputs import FILES, UNFINISHED, Folder
 from replay.readers.together import rows
 from streams.commands.replay import new_replay
 from streams.settings import Settings
@@ -51,15 +51,15 @@ def test_one_that_fails_half_way_leaves_what_was_there(bill: Path, tmp_path: Pat
 
 
 def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
-    write_bill(tmp_path / "bill.csv", 60_000)
+    write_bill(tmp_path / "bill.csv", 150_000)
     out = tmp_path / "out"
     process = subprocess.Popen(  # noqa: S603  our own command
         [COMMAND, "replay", tmp_path / "bill.csv", "--out", out], stderr=subprocess.PIPE, text=True
     )
     try:
         until = time.monotonic() + 60
-        charges = out / ".charges.parquet.part"
-        while not (charges.exists() and charges.stat().st_size > 1000) and time.monotonic() < until:
+        charges = out / UNFINISHED / "charges-0.parquet"
+        while not charges.exists() and time.monotonic() < until:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
