@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from replay.readers.base import ReaderError
+
 FORMAT = 1
 EVERY = 500_000  # rows between two times that the state is written
 PACKAGES = ("spendstream", "genai-prices")  # whose release may change what comes of a row
@@ -35,7 +37,10 @@ class Inputs:
 
     @classmethod
     def of(cls, files: Sequence[Path], settings: dict[str, Any]) -> Inputs:
-        """`settings` by name, with the paths of what they name in files; their content counts too."""
+        """`settings` by name, with the paths of what they name in files; their content counts too.
+
+        Raises ReaderError where a file is not there.
+        """
         named = sorted(path for path in _paths(settings) if path.exists())
         return cls(
             _digest([_looks(path) for path in files]),
@@ -52,7 +57,11 @@ def _paths(value: Any) -> list[Path]:
 
 
 def _looks(path: Path) -> list[object]:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"can't be read ({error})"
+        raise ReaderError(f"{path}: {why}") from None
     return [str(path), stat.st_size, stat.st_mtime_ns]
 
 
