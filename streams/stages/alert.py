@@ -171,6 +171,7 @@ class AlertService(ConsumingService[Answering]):
     async def leave(self, state: Answering) -> None:
         await state.remedying.stop()
         await state.outbox.stop()
+        self.touch(state)  # what was accepted while it stopped must be in the last checkpoint, or it is said again
 
     async def on_stop(self) -> None:
         await super().on_stop()

@@ -163,6 +163,26 @@ def test_a_restart_does_not_page_again(
     assert kinds(chat) == ["WARNING", "RESOLVED"]
 
 
+def test_what_is_accepted_while_it_stops_is_not_said_again(
+    settings: Settings, chat: FakeReceiver, manager: FakeReceiver, tmp_path: Path
+) -> None:
+    chat.prompt.clear()
+
+    async def run() -> None:
+        async with running(settings, tmp_path) as service:
+            await publish(settings, BEGIN)
+            await until(lambda: len(chat.taken) == 1 and len(manager.taken) > 0)
+            await until(lambda: [state.outbox.waiting() for state in service.states()] == [1])
+            await service.checkpoint()
+            asyncio.get_running_loop().call_later(0.3, chat.prompt.set)  # once it is stopping
+        heard = len(manager.taken)
+        async with running(settings, tmp_path):
+            await until(lambda: len(manager.taken) > heard + 1)
+
+    asyncio.run(run())
+    assert kinds(chat) == ["WARNING"]
+
+
 def test_what_could_not_be_delivered_before_a_restart_is_delivered_after(
     settings: Settings, chat: FakeReceiver, tmp_path: Path
 ) -> None:

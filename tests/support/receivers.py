@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
+
+SILENT_SECONDS = 20.0
 
 
 @dataclass(slots=True)
 class FakeReceiver:
-    """Keeps each JSON body that it answered with 200. With `down` it answers 503, with `refuses` where that matches."""
+    """Keeps each JSON body that it answered with 200. With `down` it answers 503, with `refuses` where that matches.
+
+    While `prompt` is cleared it takes what comes and says nothing.
+    """
 
     address: str = ""
     taken: list[Any] = field(default_factory=list)
@@ -24,6 +29,10 @@ class FakeReceiver:
     turned_away: int = 0
     down: bool = False
     refuses: str = "\0"
+    prompt: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self.prompt.set()
 
     def answer(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         if self.down or self.refuses in body.decode():
@@ -33,6 +42,7 @@ class FakeReceiver:
         self.raw.append((headers, body))
         self.taken.append(json.loads(body))
         self.paths.append(path)
+        self.prompt.wait(SILENT_SECONDS)
         return 200
 
     def titles(self) -> list[str]:
