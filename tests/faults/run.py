@@ -109,23 +109,27 @@ def _disk(folder: Path, size: int | None) -> Iterator[None]:
 async def all_of(
     on: Ground, scenarios: tuple[Scenario, ...], say: Callable[[str], None], done: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Each scenario in turn, then the patient ones together; what can't be done here is said, and not in the table."""
+    """Each scenario in turn, the patient ones beside; what can't be done here is said, and not in the table."""
     say("undisturbed")
     first, wanted = await undisturbed(on)
     done(first)
     outcomes = [first]
-    possible = []
-    for scenario in scenarios:
+
+    async def do(scenario: Scenario) -> None:
         missing = scenario.needs()
         if missing is not None:
             say(f"left out: {scenario.name}: it needs {missing}")
-        else:
-            possible.append(scenario)
-    patient = [scenario for scenario in possible if scenario.patient]
-    groups = [[scenario] for scenario in possible if not scenario.patient]
-    for group in [*groups, patient] if patient else groups:
-        say(" beside ".join(scenario.name for scenario in group))
-        for outcome in await asyncio.gather(*(disturbed(on, scenario, wanted) for scenario in group)):
-            done(outcome)
-            outcomes.append(outcome)
+            return
+        say(scenario.name)
+        outcome = await disturbed(on, scenario, wanted)
+        done(outcome)
+        outcomes.append(outcome)
+
+    async with asyncio.TaskGroup() as beside:
+        patient = [beside.create_task(do(scenario)) for scenario in scenarios if scenario.patient]
+        for scenario in scenarios:
+            if scenario.shakes_the_ground and patient:
+                await asyncio.wait(patient)
+            if not scenario.patient:
+                await do(scenario)
     return outcomes

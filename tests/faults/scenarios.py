@@ -31,8 +31,8 @@ class Scenario:
     """`do` does the fault so many times while the stream flows for `seconds`, and returns the seconds of recovery.
 
     `needs` says what is missing to do it here, None when nothing is. `state_bytes` gives the checkpoints a disk of
-    that size. `released`: the workers begin as those of the last release. `patient` ones mostly wait, and are done
-    side by side at the end.
+    that size. `released`: the workers begin as those of the last release. `patient` ones mostly wait: they
+    are done beside others, but for those who shake the ground that all stand on, broker and ClickHouse.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Scenario:
     state_bytes: int | None = None
     released: bool = False
     patient: bool = False
+    shakes_the_ground: bool = False
 
 
 async def nothing(_: Deployment, __: int) -> float:
@@ -329,8 +330,8 @@ LONG = (
              needs=missing, released=True),
     Scenario("two workers of the last release, one after the other", upgrade("worker-0", "worker-1"), 2, 50, TWO,
              needs=missing, released=True),
-    Scenario("the broker is killed and comes back", broker, 3, 60),
-    Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 60),
+    Scenario("the broker is killed and comes back", broker, 3, 60, shakes_the_ground=True),
+    Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 60, shakes_the_ground=True),
     Scenario("ClickHouse is away for a minute", clickhouse_away(60.0), 1, 70),
     Scenario("ClickHouse inserts, then answers 500", clickhouse_lies(Mode.ERROR_AFTER, 2), 60, 60),
     Scenario("ClickHouse inserts, then says nothing", clickhouse_lies(Mode.SILENT_AFTER, 7), 10, 60),
