@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
+PYTEST := $(BIN)/python -m pytest
+NONE_CHOSEN := test $$? -eq 5  # pytest's exit status when ARGS leave it no test
 UV_COMPILE := build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
@@ -33,9 +35,10 @@ demo: install  ## the whole service on this machine for a minute, with an incide
 	@$(BIN)/spendstream demo $(ARGS)
 
 test: lint  ## lint, types and all tests; those on the real Kafka need Java 17 and Maven, else they are skipped
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || $(NONE_CHOSEN)
+	@$(PYTEST) -m alone $(ARGS) || $(NONE_CHOSEN)
 
-faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 40 minutes; writes docs/faults.md
+faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 30 minutes; writes docs/faults.md
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: install  ## CPU, memory, bytes and recovery, beside an idiomatic Faust pipeline and the floor; writes build/bench.json
@@ -53,7 +56,7 @@ build/atheris:  # not in the lock file: it has wheels for Linux alone
 	@$(PIP) install --quiet --target $@ 'atheris>=3,<4'
 
 audit: build/audit/bin/pip-audit  ## known vulnerabilities of what the lock file installs; asks the index of Python packages
-	@$< --require-hashes --disable-pip --requirement requirements.lock
+	@$< --require-hashes --disable-pip --requirement requirements.lock $(ARGS)
 
 build/audit/bin/pip-audit:
 	@$(PYTHON) -m venv build/audit

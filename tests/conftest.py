@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from streams.io.embedded import EmbeddedBroker
 from tests.support.kafka import RealKafka, java_release
@@ -13,9 +15,33 @@ from tests.support.require import in_ci, require
 
 pytest_plugins = ["tests.support.clickhouse"]
 
+# A shell ignores Ctrl-C for what it runs in the background, and so would every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # How long an example takes says something of the machine's other work, and nothing of the code.
-settings.register_profile("no deadline", deadline=None)
+settings.register_profile("no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no deadline")
+
+HERE = Path(__file__).parent
+# So that no process has a long rest to do while the others are done.
+LONG_FIRST = (
+    "faults",
+    "integration",
+    "unit/replay",
+    "unit/core/detect",
+    "unit/core/test_warm",
+    "console",
+    "dashboards",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.path.relative_to(HERE).as_posix()
+        return next((number for number, name in enumerate(LONG_FIRST) if file.startswith(name)), len(LONG_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ from streams.io.topics import TopicsError, create_topics
 from streams.settings import Kafka, Settings
 from tests.support.kafka import RealKafka, settings_for
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0
 
 
 @pytest.fixture(params=["broker", "kafka"])

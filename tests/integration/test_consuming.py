@@ -25,7 +25,7 @@ from streams.stages.consuming import ConsumingService
 from streams.stages.sending import Outgoing, Send
 from tests.support.kafka import settings_for
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0
 
 
 class CrashError(Exception):

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.require import require
 
+pytestmark = pytest.mark.alone
 COMMAND = Path(sys.executable).with_name("spendstream")
 
 

@@ -30,7 +30,7 @@ from tests.support.clickhouse import FailingStore
 from tests.support.kafka import Broker, RealKafka, settings_for
 from tests.support.records import NOON, alert, charge, charges, dead_letter, finding, split
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0
 TOPICS = (CHARGES, FINDINGS, ALERTS, DEAD_LETTERS)
 STEPS = ("open_intents", "save_intent", "claim", "insert", "close_intent")
 Message = tuple[Topic, int, bytes]

@@ -86,7 +86,7 @@ async def feedback_on_ticks(settings: Settings) -> list[Any]:
         consumer.assign([TopicPartition(topic_name(settings, TICKS), n) for n in range(TICKS.partitions)])
         await consumer.seek_to_beginning()
         found: list[Any] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not found:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     found += [said for r in records if (said := feedback_from_json(r.value)) is not None]

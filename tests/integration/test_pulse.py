@@ -18,7 +18,7 @@ from streams.stages.price import assigned
 from streams.stages.pulse import heard_at
 from tests.support.kafka import settings_for
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0
 
 
 @pytest.mark.parametrize("kind", ["broker", "kafka"])

@@ -77,7 +77,7 @@ async def arrived(settings: Settings, wanted: int) -> list[tuple[int, dict[str, 
     await consumer.start()
     found: list[tuple[int, dict[str, Any]]] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while len(found) < wanted:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:

@@ -19,7 +19,7 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.stages.alert import AlertService
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0
 C = TypeVar("C", bound=Contract)
 
 

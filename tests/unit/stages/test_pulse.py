@@ -100,7 +100,7 @@ def test_a_rebalance_in_the_middle_of_a_look_ends_nothing(monkeypatch: pytest.Mo
 
     async def run() -> None:
         service = made(Rebalancing(), outlet, lambda: datetime.now(UTC).timestamp())
-        async with asyncio.timeout(30), service:
+        async with asyncio.timeout(120), service:
             while len(outlet.said) < 3 and not service.crashed:  # noqa: ASYNC110  what is awaited has no event
                 await asyncio.sleep(0.01)
             assert not service.crashed
