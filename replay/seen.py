@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import IO
 
 SIZE = 16  # bytes of an event's digest
-MOST = 1_000_000  # digests in memory, about 100 bytes each; more only where a single hour has more
+MOST = 500_000  # digests in memory, about 100 bytes each; more only where a single hour has more
 
 
 class Seen:

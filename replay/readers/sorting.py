@@ -15,7 +15,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-RUN = 100_000  # rows in memory while sorting, some 300 bytes each
+RUN = 50_000  # rows in memory while sorting, some 300 bytes each
 BLOCK = 2_048  # rows of each run in memory while merging
 GIVEN = 8_192  # rows that are given out at once
 _BY = [("_time", "ascending"), ("_digest", "ascending"), ("_row", "ascending")]

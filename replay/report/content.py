@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pyarrow.compute as pc
 
 from replay.report.forecast import Forecast, forecast
-from replay.report.incidents import Incident, incident, loudest
-from replay.report.ledger import DAY, Ledger, ledgers, money, step_for
+from replay.report.incidents import Incident, excess, incident, loudest
+from replay.report.ledger import DAY, Ledger, epoch, ledgers, money, step_for
 from replay.report.rundir import Run
+from replay.report.shared import Claim, counted_once
 from replay.report.units import Coverage, UnitCosts, coverage, unit_costs
 from schemas.base import plain_decimal
 from schemas.records import Meter
@@ -70,19 +71,8 @@ class Report:
     unwatched: tuple[str, ...]  # currencies that no dated rate converts: no window sums them
     at_risk: Decimal  # USD, of usage without a price
     checks: tuple[Check, ...]
-
-    @property
-    def cost(self) -> Decimal:
-        """What the incidents came to; two that saw the same dollars both count them."""
-        return sum((one.cost if one.cost is not None else one.alert.excess_usd for one in self.costly), Decimal(0))
-
-    @property
-    def costly(self) -> tuple[Incident, ...]:
-        return tuple(one for one in self.incidents if one.alert.excess_usd > 0)
-
-    @property
-    def saved(self) -> Decimal:
-        return sum((one.saving.usd for one in self.incidents if one.saving is not None), Decimal(0))
+    cost: Decimal  # what the incidents came to, and what early words saved: dollars that two of them saw count once
+    saved: Decimal
 
 
 def build(run: Run, title: str) -> Report:
@@ -111,7 +101,21 @@ def build(run: Run, title: str) -> Report:
         unwatched=tuple(currency for currency in currencies if currency != "USD"),
         at_risk=money(pc.sum(run.charges["estimated_cost"])),
         checks=tuple(_checks(run, totals)),
+        cost=counted_once(map(_cost, (one for one in incidents if one.alert.excess_usd > 0)), usd, excess),
+        saved=counted_once((claim for one in incidents if (claim := _saved(one)) is not None), usd, excess),
     )
+
+
+def _cost(one: Incident) -> Claim:
+    usd = one.cost if one.cost is not None else one.alert.excess_usd
+    return Claim(one.alert, epoch(one.began), epoch(one.ended), usd)
+
+
+def _saved(one: Incident) -> Claim | None:
+    if one.saving is None:
+        return None
+    start, end = one.alert.detected_at, min(one.ended, one.began + timedelta(seconds=one.saving.bills))
+    return Claim(one.alert, epoch(start), epoch(end), one.saving.usd)
 
 
 def _spend(ledger: Ledger, long: Decimal) -> Spend:
@@ -155,7 +159,6 @@ def _checks(run: Run, totals: Mapping[str, Decimal]) -> list[Check]:
 def to_json(report: Report) -> Any:
     """The report as JSON types: money as decimal text, times as RFC 3339."""
     whole = asdict(report, dict_factory=dict)
-    whole["cost"], whole["saved"] = report.cost, report.saved
     for one, check in zip(whole["checks"], report.checks, strict=True):
         one["holds"] = check.holds
     whole["summary"] = {

@@ -97,7 +97,7 @@ def incident(alert: Alert, core: Finding | None, ledger: Ledger | None) -> Incid
         utc(start),
         utc(end),
         is_over,
-        _excess(own, alert, start, end),
+        excess(own, alert, start, end),
         _saving(own, alert, start, end),
         _changes(own, alert, start, end),
         _plot(ledger, own, alert, start, end, cadence),
@@ -141,7 +141,7 @@ def _over(ledger: Ledger, cadence: int) -> int:
     return ledger.span()[1] + (cadence if ledger.meter == "line_item" else 1)
 
 
-def _excess(own: Ledger, alert: Alert, start: float, end: float) -> Decimal:
+def excess(own: Ledger, alert: Alert, start: float, end: float) -> Decimal:
     """Actual less expected in [start, end), in USD."""
     hours = Decimal(max(0.0, end - start)) / HOUR
     return own.between(start, end).total - alert.expected_usd_per_hour * hours
@@ -150,7 +150,7 @@ def _excess(own: Ledger, alert: Alert, start: float, end: float) -> Decimal:
 def _saving(own: Ledger, alert: Alert, began: int, end: int) -> Saving:
     ours = epoch(alert.detected_at)
     bills = (began // DAY + 1) * DAY + BILL_DELAY
-    saved = _excess(own, alert, min(ours, end), min(bills, end)) if ours < bills else Decimal(0)
+    saved = excess(own, alert, min(ours, end), min(bills, end)) if ours < bills else Decimal(0)
     return Saving(ours - began, bills - began, max(Decimal(0), saved))
 
 

@@ -85,6 +85,29 @@ def test_it_tells_the_incident_with_its_dollars(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_dollars_that_two_alerts_saw_count_once_in_the_sum_of_all(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    _, _, alone = written(run)
+    alert = json.loads((run / "alerts.ndjson").read_text())
+    same = alert | {
+        "alert_id": "same",
+        "series": {"team": "ads"},
+    }  # the very charges of the service, under another name
+    other = alert | {
+        "alert_id": "other", "series": {"service": "store"},
+        "expected_usd_per_hour": "0.1", "observed_usd_per_hour": "0.5",
+    }  # fmt: skip
+    (run / "alerts.ndjson").write_text("".join(json.dumps(one) + "\n" for one in (alert, same, other)))
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "alerts": 3}))
+    _, _, data = written(run)
+    costs = {one["alert"]["alert_id"]: Decimal(one["cost"]) for one in data["incidents"]}
+    assert costs[alert["alert_id"]] == costs["same"] == Decimal(alone["cost"]) > 0
+    assert costs["other"] > 0
+    assert Decimal(data["cost"]) == Decimal(alone["cost"]) + costs["other"]
+    assert data["saved"] == alone["saved"]  # by the other's account a daily bill was there first
+
+
 def test_the_page_stands_alone_and_is_well_formed(tmp_path: Path) -> None:
     page, _, _ = written(run_of(tmp_path))
     found = read(page)
