@@ -112,7 +112,10 @@ def unpack(value: bytes) -> ChargeBatch:
         return _unpack(value) if value.startswith(START) else _older(value)
     except Unreadable:
         raise
-    except (pa.ArrowException, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, OSError) as error:
+    except (
+        *(pa.ArrowException, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, OSError),
+        StopIteration,  # so pyarrow says that a stream ends before its rows
+    ) as error:
         raise Unreadable(f"charges: {type(error).__name__}") from None
 
 

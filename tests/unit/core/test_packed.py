@@ -142,6 +142,14 @@ def same(**changes: Any) -> bytes:
     return rewritten(lambda given, _: given["same"].update(changes))
 
 
+def without_rows() -> bytes:
+    """A stream that ends after its schema."""
+    schema = pa.ipc.open_stream(pack(batch(charge(1)))).schema
+    sink = pa.BufferOutputStream()
+    pa.ipc.new_stream(sink, schema).close()
+    return bytes(sink.getvalue())
+
+
 def column(**changes: pa.Array) -> bytes:
     return rewritten(lambda _, given: given.update(changes))
 
@@ -159,6 +167,7 @@ TWO = pa.array([1, 2])
         b"\xff",
         b"\xff\xff\xff\xff",
         pack(batch(charge(1)))[:-40],
+        without_rows(),
         head(version=4),
         head(topic=5),
         head(first=CANARY),
