@@ -47,6 +47,7 @@ from streams.stages.valve import Send, Valve
 log = structlog.get_logger()
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 BATCH_RECORDS, BATCH_BYTES = 1_000, 1 << 20  # that are charged together, in some ten milliseconds
+GATHER_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -161,11 +162,35 @@ class Outlet(Service):
             send.delivery = await self._start(send)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """The records of a topic that wait to be charged, and their bytes."""
+
+    events: asyncio.Queue[Any]
+    size: int = 0
+
+    async def put(self, event: Any) -> None:
+        await self.events.put(event)
+        self.size += len(event.value or b"")
+
+    async def take(self) -> list[Any]:
+        """At least one record, and what comes within a moment after it, as much as may be charged together."""
+        taken = [await self.events.get()]
+        if self.size < BATCH_BYTES and self.events.qsize() < BATCH_RECORDS:
+            await asyncio.sleep(GATHER_SECONDS)
+        size = len(taken[0].value or b"")
+        while not self.events.empty() and len(taken) < BATCH_RECORDS and size < BATCH_BYTES:
+            taken.append(self.events.get_nowait())
+            size += len(taken[-1].value or b"")
+        self.size -= size
+        return taken
+
+
 class Gathering(Service):
     """Between the agents and the valve: charges together what waits of a topic, by partition.
 
-    A batch costs some hundred microseconds whatever its size, so many small records share one. Nothing waits to be
-    gathered: a record that comes alone is charged alone.
+    A batch costs some hundred microseconds whatever its size, so many small records share one. Faust hands over one at
+    a time, so a moment is given to it.
     """
 
     def __init__(self, charger: Charger, valve: Valve, metrics: Metrics, most_waiting: int) -> None:
@@ -174,33 +199,23 @@ class Gathering(Service):
         self._valve = valve
         self._metrics = metrics
         self._most = most_waiting
-        self._waiting: dict[str, asyncio.Queue[Any]] = {}
+        self._waiting: dict[str, _Waiting] = {}
 
     async def put(self, topic: str, event: Any) -> None:
         """Take a record. Waits while too many do."""
-        queue = self._waiting.get(topic)
-        if queue is None:
-            queue = self._waiting[topic] = asyncio.Queue(self._most)
-            self.add_future(self._charge(topic, queue))
-        await queue.put(event)
+        waiting = self._waiting.get(topic)
+        if waiting is None:
+            waiting = self._waiting[topic] = _Waiting(asyncio.Queue(self._most))
+            self.add_future(self._charge(topic, waiting))
+        await waiting.put(event)
 
-    async def _charge(self, topic: str, queue: asyncio.Queue[Any]) -> None:
+    async def _charge(self, topic: str, waiting: _Waiting) -> None:
         while not self.should_stop:
-            for events in _by_partition([await queue.get(), *_at_once(queue)]):
+            for events in _by_partition(await waiting.take()):
                 with self._metrics.stage_seconds.labels("price").time():
                     charged = self._charger.charge_all([_raw(topic, event) for event in events])
                 await self._valve.put(topic, events, charged)
                 await asyncio.sleep(0)  # a full queue would keep the loop, and the other stages, waiting
-
-
-def _at_once(queue: asyncio.Queue[Any]) -> list[Any]:
-    """What waits, as much as may be charged together."""
-    found: list[Any] = []
-    size = 0
-    while not queue.empty() and len(found) < BATCH_RECORDS and size < BATCH_BYTES:
-        found.append(queue.get_nowait())
-        size += len(found[-1].value or b"")
-    return found
 
 
 def _by_partition(events: Sequence[Any]) -> Iterable[list[Any]]:
