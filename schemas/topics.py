@@ -62,7 +62,7 @@ LINE_ITEMS = Topic(
 )
 CHARGES = Topic(
     name="spend.charges",
-    purpose="Priced and tagged usage: one record per source record, naming its position.",
+    purpose="Priced and tagged usage by column: what came of source records in a row, each charge naming its own.",
     key="none: the partition is that of the source, modulo the partitions here",
     partitions=4,
     retention_ms=7 * DAY_MS,

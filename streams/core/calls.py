@@ -49,8 +49,13 @@ TOKENS = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
     "cache_creation_1h_input_tokens", "reasoning_output_tokens",
 )  # fmt: skip
-NAMES = {"provider": None, "model": None, "operation": "chat"}  # must be there and not empty, where there is no default
+NAMES = ("provider", "model", "operation")
 OPTIONAL = ("service_tier", "principal", "account", "region", "status")
+DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys((*NAMES, *OPTIONAL, "duration_ms")), "operation": "chat", **dict.fromkeys(TOKENS, 0), "requests": 1,
+    "batch": False, "tags": {},
+}  # fmt: skip
+"""The fields that a plain call may have, with what stands for one that is missing; None where there is no default."""
 NOT_PLAIN = ("usage", "counts", "price_context")  # a provider's own body, and what few calls are billed for
 OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
 _envelope = itemgetter("specversion", "type", "source", "id", "time", "data")
@@ -247,18 +252,10 @@ def _rows(items: Sequence[object]) -> _Rows:
         return rows
     _, _, source, name, time, content = (list(column) for column in zip(*envelopes, strict=True))
     rows.columns = {"source": source, "id": name, "time": time}
-    rows.columns |= {text: [data.get(text, default) for data in content] for text, default in NAMES.items()}
-    rows.columns |= {text: [data.get(text) for data in content] for text in (*OPTIONAL, "duration_ms")}
-    rows.columns |= {count: [data.get(count, 0) for data in content] for count in TOKENS}
-    rows.columns["requests"] = [data.get("requests", 1) for data in content]
-    rows.columns["batch"] = [data.get("batch", False) for data in content]
-    rows.columns["tags"] = [data.get("tags", _NO_TAGS) for data in content]
-    for name_of in NOT_PLAIN:
-        rows.refuse(at for at, data in enumerate(content) if name_of in data)
+    rows.columns |= {one: [data.get(one, default) for data in content] for one, default in DEFAULTS.items()}
+    for one in NOT_PLAIN:
+        rows.refuse(at for at, data in enumerate(content) if one in data)
     return rows
-
-
-_NO_TAGS: dict[str, str] = {}
 
 
 def _check_texts(rows: _Rows) -> None:
