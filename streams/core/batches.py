@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from streams.core.land import ChargeContent, Content, Table
-from streams.core.packed import Unreadable
+from streams.core.reading import Unreadable
 
 
 @dataclass(frozen=True, slots=True)

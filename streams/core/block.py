@@ -347,7 +347,7 @@ def moment(number: int) -> datetime:
 
 def mapping_text(value: dict[str, Any]) -> str:
     """A mapping as text, by which equal ones are known."""
-    return orjson.dumps(value, default=_plain).decode()
+    return orjson.dumps(value, default=plain).decode()
 
 
 @lru_cache(CACHED)
@@ -364,7 +364,8 @@ def mapping(name: str, text: str) -> dict[str, Any]:
         raise ValueError("is no mapping of decimals") from None
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """How JSON writes a decimal: in text, with every digit."""
     if isinstance(value, Decimal):
         return plain_decimal(value)
     raise TypeError

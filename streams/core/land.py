@@ -15,14 +15,15 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from schemas.oncall import AlertAction, AlertChange, RemedyChange
 from schemas.records import Charge, DeadLetter
 from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert, Decomposition, Finding, Mark
 from streams.core.block import DEFAULTS, KINDS, PRICES, TIME, Block, Mask, Unfit, exact, identity_of
-from streams.core.packed import ChargeBatch, Unreadable, unpack
+from streams.core.packed import ChargeBatch, unpack
+from streams.core.reading import parsed
 
 Row = tuple[Any, ...]
 Columns: TypeAlias = "Mapping[str, Sequence[Any]] | pa.Table"
@@ -149,7 +150,7 @@ def charge_row(charge: Charge) -> Row:
 
 def read_finding(value: bytes) -> Content:
     """A record of `spend.findings`. Marks and actions are for the alert stage and put nothing into a table."""
-    finding = _parse(_FINDINGS, value)
+    finding = parsed(_FINDINGS, value)
     if not isinstance(finding, Finding):
         return Content()
     return _one(
@@ -159,37 +160,28 @@ def read_finding(value: bytes) -> Content:
 
 def read_alert(value: bytes) -> Content:
     """A record of `spend.alerts`."""
-    alert = _parse(_ALERTS, value)
+    alert = parsed(_ALERTS, value)
     return _one(identity_of("alert", alert.alert_id, str(alert.revision)), lambda: _watch(alert, PLAIN_ALERT))
 
 
 def read_alert_change(value: bytes) -> Content:
     """A record of `spend.alert-changes`. After a crash a number may come twice; its kind tells the two apart."""
-    change = _parse(_ALERT_CHANGES, value)
+    change = parsed(_ALERT_CHANGES, value)
     key = identity_of("alert_change", change.alert_id, str(change.number), change.what, change.action_id)
     return _one(key, lambda: _values(change, AlertChange.model_fields))
 
 
 def read_remedy(value: bytes) -> Content:
     """A record of `spend.remedies`."""
-    change = _parse(_REMEDIES, value)
+    change = parsed(_REMEDIES, value)
     key = identity_of("remedy", change.remedy_id, str(change.number), change.state, change.action_id)
     return _one(key, lambda: _values(change, RemedyChange.model_fields))
 
 
 def read_dead_letter(value: bytes) -> Content:
     """A record of `spend.dead-letters`."""
-    letter = _parse(_DEAD_LETTERS, value)
+    letter = parsed(_DEAD_LETTERS, value)
     return _one(identity_of("dead_letter", letter.dead_letter_id), lambda: _values(letter, DeadLetter.model_fields))
-
-
-def _parse(adapter: TypeAdapter[T], value: bytes) -> T:
-    try:
-        return adapter.validate_json(value)
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        places = (f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['type']}" for fault in faults[:3])
-        raise Unreadable("; ".join(places)) from None
 
 
 def _one(key: bytes, row: Callable[[], Row]) -> Content:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from schemas.base import plain_decimal
 from schemas.records import Charge, PriceStatus
 from streams.core import packed_2
 from streams.core.block import (
@@ -34,8 +33,9 @@ from streams.core.block import (
     Unfit,
     joined,
     mapping,
+    plain,
 )  # fmt: skip
-from streams.core.packed_2 import Unreadable
+from streams.core.reading import Unreadable, a_text, a_time, an_integer
 
 VERSION = 3
 HEAD = b"spendstream"
@@ -94,7 +94,7 @@ def pack(batch: ChargeBatch) -> bytes:
     if batch.caught_up_at is not None:
         head["caught_up_at"] = batch.caught_up_at
     try:
-        metadata = {HEAD: orjson.dumps(head, default=_plain)}
+        metadata = {HEAD: orjson.dumps(head, default=plain)}
     except orjson.JSONEncodeError as error:
         raise Unwritable(str(error)) from None
     fields = [pa.field(name, array.type) for name, array in arrays.items()]
@@ -126,7 +126,7 @@ def _unpack(value: bytes) -> ChargeBatch:
             raise Unreadable(f"version: is {head['version']!r}; this program reads 1 to {VERSION}"[:100])
         rows = stream.read_next_batch()
     rows.validate(full=True)
-    count, first, last = (_integer(name, head[name]) for name in ("charges", "first", "last"))
+    count, first, last = (an_integer(name, head[name]) for name in ("charges", "first", "last"))
     arrays = dict(zip(rows.schema.names, rows.columns, strict=True))
     block = Block(count, {name: _value(name, given) for name, given in head["same"].items() if name in KINDS})
     block.columns = {name: _checked(name, array) for name, array in arrays.items() if name in KINDS}
@@ -139,8 +139,8 @@ def _unpack(value: bytes) -> ChargeBatch:
     if any(len(array) != count for array in (*block.columns.values(), block.records, block.identities)):
         raise ValueError("columns of other lengths")
     at = head.get("caught_up_at")
-    topic, partition = _text("topic", head["topic"]), _integer("partition", head["partition"])
-    return ChargeBatch(topic, partition, first, last, block, None if at is None else _time(at))
+    topic, partition = a_text("topic", head["topic"]), an_integer("partition", head["partition"])
+    return ChargeBatch(topic, partition, first, last, block, None if at is None else a_time(at))
 
 
 def _checked(name: str, array: pa.Array) -> pa.Array:
@@ -169,17 +169,17 @@ def _value(name: str, given: Any) -> Any:
     if name in DECIMALS:
         value = None if given is None else Decimal(given)
     elif name in TIMES:
-        value = _time(given)
+        value = a_time(given)
     elif name in PRICES:
-        value = {_text(name, unit): Decimal(price) for unit, price in given.items()}
+        value = {a_text(name, unit): Decimal(price) for unit, price in given.items()}
     elif name in MAPPINGS:
-        value = {key: _text(name, text) for key, text in given.items()}
+        value = {key: a_text(name, text) for key, text in given.items()}
     elif name == "price_status":
         value = PriceStatus(given)
     elif name in TEXTS:
-        value = _text(name, given)
+        value = a_text(name, given)
     elif name in COUNTS:
-        value = _integer(name, given)
+        value = an_integer(name, given)
     elif not isinstance(given, bool if name == "batch" else int | float | None):
         raise TypeError(name)
     return value
@@ -232,28 +232,4 @@ def events(charges: list[Charge]) -> list[list[Charge]]:
     return found
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return plain_decimal(value)
-    raise TypeError
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo is UTC else time.astimezone(UTC)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(name)
-    return value
-
-
-def _integer(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(name)
-    return value
-
-
 _NULLABLE = frozenset(name for name, default in DEFAULTS.items() if default is None)
-__all__ = ["ChargeBatch", "Unreadable", "Unwritable", "events", "pack", "pulse", "unpack"]

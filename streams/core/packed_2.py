@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from schemas.base import Money, maker
 from schemas.records import Charge, ChargeRecord, PriceStatus
+from streams.core.reading import Unreadable, a_text, a_time, an_integer, parsed
 
 VERSION = 2  # 1 was one object for each charge
 Column = Sequence[Any]
@@ -20,10 +21,6 @@ DECIMALS = frozenset(name for name, field in Charge.model_fields.items() if fiel
 TIMES = frozenset(name for name, field in Charge.model_fields.items() if field.annotation is datetime)
 PRICES = frozenset({"counts", "unit_prices"})  # mappings of decimals
 MAPPINGS = PRICES | {"price_context", "tags"}
-
-
-class Unreadable(ValueError):  # noqa: N818  an outcome, not an error of ours
-    """A record is not what its topic's contract says. The text names field and problem, never the content."""
 
 
 _DEFAULTS = {
@@ -43,7 +40,7 @@ def unpack(value: bytes) -> ChargeRecord:
         raise Unreadable("value: is not an object")
     version = wire.get("version", 1)
     if version == 1:
-        return _version_1(value)
+        return parsed(_VERSION_1, value)
     if version != VERSION:
         raise Unreadable(f"version: is {version!r}; this program reads 1 and {VERSION}"[:100])
     try:
@@ -54,24 +51,15 @@ def unpack(value: bytes) -> ChargeRecord:
         raise Unreadable(f"charges: {type(error).__name__}") from None
 
 
-def _version_1(value: bytes) -> ChargeRecord:
-    try:
-        return ChargeRecord.model_validate_json(value)
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        places = (f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['type']}" for fault in faults[:3])
-        raise Unreadable("; ".join(places)) from None
-
-
 def _record(wire: dict[str, Any]) -> ChargeRecord:
     caught_up_at = wire.get("caught_up_at")
     return _make_record(
         {
-            "topic": _text("topic", wire["topic"]),
-            "partition": _integer("partition", wire["partition"]),
-            "offset": _integer("offset", wire["offset"]),
-            "caught_up_at": None if caught_up_at is None else _time(caught_up_at),
-            "charges": _charges(wire, _integer("charges", wire["charges"])),
+            "topic": a_text("topic", wire["topic"]),
+            "partition": an_integer("partition", wire["partition"]),
+            "offset": an_integer("offset", wire["offset"]),
+            "caught_up_at": None if caught_up_at is None else a_time(caught_up_at),
+            "charges": _charges(wire, an_integer("charges", wire["charges"])),
         }
     )
 
@@ -105,7 +93,7 @@ def _read(name: str, column: Column) -> Column:
     if name in DECIMALS:
         return [None if value is None else Decimal(value) for value in column]
     if name in TIMES:
-        return [_time(value) for value in column]
+        return [a_time(value) for value in column]
     if name in PRICES:
         return [{unit: Decimal(price) for unit, price in mapping.items()} for mapping in column]
     if name == "price_status":
@@ -113,23 +101,6 @@ def _read(name: str, column: Column) -> Column:
     if not set(map(type, column)) <= _TYPES[name]:
         raise TypeError(name)
     return column
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo is UTC else time.astimezone(UTC)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(name)
-    return value
-
-
-def _integer(name: str, value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(name)
-    return value
 
 
 _charge: Callable[[dict[str, Any]], Charge] = maker(Charge)
@@ -142,3 +113,4 @@ _TYPES: dict[str, set[type]] = {
     "utilization": {int, float, type(None)},
 }
 """Which types of JSON value a plain field may have."""
+_VERSION_1 = TypeAdapter(ChargeRecord)

@@ -13,7 +13,8 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.records import Meter
-from streams.core.packed import Unreadable, unpack
+from streams.core.packed import unpack
+from streams.core.reading import Unreadable
 from streams.core.roll import METER_BY_TOPIC, Roller, RollRules
 from streams.core.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
 from streams.io.checkpoints import State

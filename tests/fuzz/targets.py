@@ -24,7 +24,8 @@ from streams.core.charge import Charger
 from streams.core.decode import RawRecord
 from streams.core.feedback import feedback_from_json
 from streams.core.land import TABLES
-from streams.core.packed import Unreadable, pack, unpack
+from streams.core.packed import pack, unpack
+from streams.core.reading import Unreadable
 from streams.core.redrive import NotRedrivableError, again
 from streams.core.sums import from_json
 from streams.io.checkpoints import CheckpointError, Checkpoints

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from schemas.records import ChargeRecord, PriceStatus
 from streams.core.block import Block, Unfit, joined
-from streams.core.packed import HEAD, ChargeBatch, Unreadable, pack, pulse, unpack
+from streams.core.packed import HEAD, ChargeBatch, pack, pulse, unpack
+from streams.core.reading import Unreadable
 from tests.support.records import NOON, batch, charge, split
 
 CANARY = "sk-canary-51c0"
