@@ -24,6 +24,7 @@ from replay.readers import (
     ndjson,
     oci,
     openai,
+    tables,
     traces,
 )  # fmt: skip
 from replay.readers.base import Item, ReaderError, opened
@@ -32,6 +33,7 @@ from replay.readers.layouts import Layout
 from replay.readers.lines import Line
 from replay.readers.ordered import in_order
 from replay.readers.sheets import read_by_column
+from replay.readers.tables import Table
 from streams.core.sheet import Sheet
 
 __all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
@@ -66,16 +68,26 @@ def reader_of(path: Path) -> Reader:
     if not head.strip():
         raise ReaderError(f"{path}: is empty")
     if head.startswith(b"PAR1"):
-        layout = _layout(lines.parquet_columns(path))
-        return _layout_reader(path, layout, lambda known: lines.of_parquet(path, known.lower))
+        columns = lines.parquet_columns(path)
+        return _reader(path, columns, lines.of_parquet, tables.of_parquet)
     if head.removeprefix(document.BOM).lstrip()[:1] in (b"{", b"["):
         return _json(path)
     columns = lines.header_of(head.splitlines()[0].decode("utf-8-sig", "replace"))
+    return _reader(path, columns, lines.of_csv, tables.of_csv)
+
+
+def _reader(
+    path: Path,
+    columns: list[str],
+    rows: Callable[[Path, bool], Iterator[Line]],
+    by_column: Callable[[Path, bool], Iterator[Table]],
+) -> Reader:
     layout = _layout(columns)
-    reader = _layout_reader(path, layout, lambda known: lines.of_csv(path, known.lower))
+    reader = _layout_reader(path, layout, lambda known: rows(path, known.lower))
     if layout is None or layout.by_column is None or len({name.lower() for name in columns}) < len(columns):
         return reader  # of two columns of one name it is for each row to say which one counts
-    return replace(reader, by_column=partial(read_by_column, path, layout, layout.by_column))
+    known, told = layout, layout.by_column
+    return replace(reader, by_column=lambda: read_by_column(by_column(path, known.lower), known, told))
 
 
 def _json(path: Path) -> Reader:

@@ -95,7 +95,7 @@ def by_column(cells: Cells, rows: int) -> Fields:
     for name in ("BillingPeriodStart", "BillingPeriodEnd"):
         fields[name] = combined(cells, months, partial(_told, _periods, name), rows)
     if "tags" in cells:
-        fields["Tags"] = cells["tags"].mapped(lambda cell: as_json(_tags(cell)))
+        fields["Tags"] = cells["tags"].whole(lambda cell: as_json(_tags(cell)))
     return fields
 
 

@@ -50,6 +50,7 @@ def checked(fields: Fields, rows: int) -> tuple[dict[str, pa.Array], Mask]:
 
 def _column(name: str, column: Coded) -> tuple[Codes, pa.Array]:
     """The codes with what is refused as odd, and the column's values by row."""
+    column = column.only_numbers() if name in quick.AMOUNTS else column.only_text()
     if name in quick.AMOUNTS:
         values, fine = _amounts(column.values)
     elif name in quick.TIMES:

@@ -37,7 +37,7 @@ def by_column(cells: Cells, _: int) -> Fields:
     for name in _TIMES & fields.keys():
         fields[name] = fields[name].mapped(moment)
     if "Tags" in fields:
-        fields["Tags"] = fields["Tags"].mapped(lambda cell: as_json(tags(cell)))
+        fields["Tags"] = fields["Tags"].whole(lambda cell: as_json(tags(cell)))
     return fields
 
 

@@ -80,11 +80,15 @@ def by_column(cells: Cells, rows: int) -> Fields:
     if kinds is not None:
         fields["ChargeCategory"] = kinds.mapped(lambda kind: CATEGORY.get(kind, "Adjustment"))
     if "BilledCost" in fields:
-        credited = cells["credits"].mapped(lambda cell: None if cell.strip() == "[]" else "some").codes != NOTHING
+        credited = cells["credits"].whole(lambda cell: None if _is_empty(cell) else "some").codes != NOTHING
         fields["BilledCost"] = fields["EffectiveCost"] = fields["BilledCost"].odd_where(credited)
     labels = ("project.labels", "labels")
     fields["Tags"] = combined(cells, labels, lambda row: as_json(_tags(row)), rows)
     return fields
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell.strip() == "[]" if isinstance(cell, str) else cell == []
 
 
 def _edge(name: str, row: Row) -> str | None:

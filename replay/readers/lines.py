@@ -155,7 +155,7 @@ def of_json(path: Path) -> Iterator[Line]:
 
 def parquet_columns(path: Path) -> list[str]:
     """The columns of a Parquet file, those within a struct under their dotted names too."""
-    schema = _parquet(path).schema_arrow
+    schema = parquet_file(path).schema_arrow
     nested = [
         f"{field.name}.{inner.name}" for field in schema if pa.types.is_struct(field.type) for inner in field.type
     ]
@@ -164,7 +164,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 def of_parquet(path: Path, lower: bool) -> Iterator[Line]:
     """The first row is row 2, as in the same bill as CSV."""
-    file = _parquet(path)
+    file = parquet_file(path)
     number = 1
     try:
         for batch in file.iter_batches(batch_size=5_000):
@@ -176,7 +176,8 @@ def of_parquet(path: Path, lower: bool) -> Iterator[Line]:
         raise ReaderError(f"{path}: can't be read after row {number} ({error})") from None
 
 
-def _parquet(path: Path) -> pq.ParquetFile:
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """The file. Raises ReaderError when it is none."""
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:

@@ -6,30 +6,30 @@ items between the sheets, made the slow and exact way, so that both ways say the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from replay.readers.base import Item
 from replay.readers.checked import checked
-from replay.readers.coded import Coded, Mask, coded
+from replay.readers.coded import Mask
 from replay.readers.events import events
 from replay.readers.layouts import ByColumn, Layout
-from replay.readers.lines import CsvRows, Line, csv_columns, csv_digest, csv_line, csv_rows
+from replay.readers.lines import Line
 from replay.readers.ordered import Packed, Shapes
 from replay.readers.sorting import in_order
+from replay.readers.tables import Table
 from streams.core.sheet import Sheet
 
 FEWEST = 16  # good rows one after the other that are worth a sheet
 
 
-def read_by_column(path: Path, layout: Layout, by_column: ByColumn) -> Iterator[Sheet | Item]:
-    """The CSV file as sheets and odd rows, in order of time. Raises ReaderError as `read` does."""
+def read_by_column(tables: Iterable[Table], layout: Layout, by_column: ByColumn) -> Iterator[Sheet | Item]:
+    """The rows of a file as sheets and odd rows, in order of time."""
     shapes = Shapes()
     last, times = "", 0
-    for rows in in_order(_batches(path, layout, by_column, shapes)):
+    for rows in in_order(_batches(tables, layout, by_column, shapes)):
         digests = rows.column("_digest")
         names, last, times = _numbered(digests.to_pylist(), last, times)
         yield from _pieces(rows, names, layout.source, shapes)
@@ -80,41 +80,31 @@ def _sheet(rows: pa.RecordBatch, names: list[str], source: str) -> Sheet:
     return Sheet(source, pa.RecordBatch.from_pydict(columns | beside))
 
 
-def _batches(path: Path, layout: Layout, by_column: ByColumn, shapes: Shapes) -> Iterator[pa.RecordBatch]:
+def _batches(tables: Iterable[Table], layout: Layout, by_column: ByColumn, shapes: Shapes) -> Iterator[pa.RecordBatch]:
     """The file's rows as they stand: good ones by column, and those that are odd, packed."""
-    tables = csv_rows(path)
-    columns = csv_columns(tables, layout.lower)
     for table in tables:
-        rows = len(table.cells)
-        found, good = checked(by_column(_coded(columns, table.cells), rows), rows)
+        rows = len(table.numbers)
+        found, good = checked(by_column(table.cells, rows), rows)
         yield _good_rows(found, table, good)
-        odd = [csv_line(columns, table.numbers[place], table.cells[place]) for place in np.flatnonzero(~good).tolist()]
+        odd = [table.line(place) for place in np.flatnonzero(~good).tolist()]
         odd += [Line(number, {}, "", fault) for number, fault in table.faults]
         if odd:
             yield _odd_rows(found, [shapes.pack(item) for item in events(layout, odd)])
 
 
-def _coded(columns: list[str], rows: list[list[str]]) -> dict[str, Coded]:
-    """The cells by column. What exports leave out at the end of their rows is empty."""
-    if not rows:
-        return {name: coded(()) for name in columns}
-    if set(map(len, rows)) != {len(columns)}:
-        rows = [[*cells, *[""] * (len(columns) - len(cells))] for cells in rows]
-    return {name: coded(cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)}
-
-
-def _good_rows(found: dict[str, pa.Array], table: CsvRows, good: Mask) -> pa.RecordBatch:
-    numbers, cells = pa.array(table.numbers, pa.int64()), table.cells
+def _good_rows(found: dict[str, pa.Array], table: Table, good: Mask) -> pa.RecordBatch:
+    numbers = pa.array(table.numbers, pa.int64())
+    places: Sequence[int] = range(len(numbers))
     if not good.all():
         kept = pa.array(good)
         found = {name: column.filter(kept) for name, column in found.items()}
-        numbers, cells = numbers.filter(kept), [cells[place] for place in np.flatnonzero(good).tolist()]
+        numbers, places = numbers.filter(kept), np.flatnonzero(good).tolist()
     times = found["ChargePeriodStart"].cast(pa.int64()).to_numpy() / 1e6
     own = {
         "_time": pa.array(times),
-        "_digest": pa.array([csv_digest(row) for row in cells], pa.string()),
+        "_digest": pa.array(table.digests(places), pa.string()),
         "_row": numbers,
-        "_odd": pa.nulls(len(cells), pa.binary()),
+        "_odd": pa.nulls(len(numbers), pa.binary()),
     }
     return pa.RecordBatch.from_pydict(found | own)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from replay.readers import LAYOUTS, Item, reader_of
-from replay.readers.sheets import item_of, read_by_column
+from replay.readers.sheets import item_of
 from streams.core.sheet import Sheet
 from tests.support.reading import taken
 
@@ -15,9 +15,9 @@ BY_COLUMN = {layout.name: layout for layout in LAYOUTS if layout.by_column is no
 
 def pieces(path: Path) -> Iterator[Sheet | Item]:
     """A bill as sheets, and the rows between them."""
-    layout = BY_COLUMN[reader_of(path).name]
-    assert layout.by_column is not None
-    return read_by_column(path, layout, layout.by_column)
+    read = reader_of(path).by_column
+    assert read is not None
+    return read()
 
 
 def by_column(path: Path) -> Iterator[Item]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 
 from replay.readers import Item, lines, read, sheets, together
-from replay.readers.sheets import item_of, read_by_column
+from replay.readers.sheets import item_of
 from replay.readers.sorting import in_order
 from streams.core.sheet import Sheet
 from tests.bench.bills import write_bill
 from tests.support.shared import shared
-from tests.support.sheets import BY_COLUMN, by_column, same
+from tests.support.sheets import by_column, pieces, same
 
 BILLS = (
     "aws_cur/cur_line_items_2018-10.csv.gz", "focus_sample/focus_sample.csv",
@@ -39,10 +43,7 @@ def test_a_real_bill_is_the_same_both_ways(name: str) -> None:
 
 def test_most_of_a_bill_stands_in_sheets() -> None:
     path = shared("data") / BILLS[0]
-    layout = BY_COLUMN["aws-cur-reduced"]
-    assert layout.by_column is not None
-    pieces = list(read_by_column(path, layout, layout.by_column))
-    rows = sum(piece.lines.num_rows for piece in pieces if isinstance(piece, Sheet))
+    rows = sum(piece.lines.num_rows for piece in pieces(path) if isinstance(piece, Sheet))
     assert rows > 0.999 * 119_307
 
 
@@ -132,3 +133,19 @@ def test_blank_and_unreadable_rows_keep_the_numbers_of_those_behind_them(tmp_pat
     }
     assert sorted(item.row for item in found if not item.fault) == [2, 5, 8, 9, 10, 11]
     assert same(found, list(read(path)))
+
+
+def test_a_typed_parquet_bill_is_the_same_both_ways(tmp_path: Path) -> None:
+    """Costs as decimals and doubles, times as timestamps, tags as a map: as FOCUS exports of clouds have them."""
+    write_bill(tmp_path / "bill.csv", 500)
+    table = pa_csv.read_csv(tmp_path / "bill.csv")
+    tags = [list(json.loads(text).items()) for text in table["Tags"].to_pylist()]
+    table = table.set_column(
+        table.schema.get_field_index("Tags"), "Tags", pa.array(tags, pa.map_(pa.string(), pa.string()))
+    )
+    costs = pc.round(table["EffectiveCost"], 9).cast(pa.decimal128(38, 9))
+    table = table.set_column(table.schema.get_field_index("EffectiveCost"), "EffectiveCost", costs)
+    pq.write_table(table, tmp_path / "bill.parquet", row_group_size=90)
+    found = list(pieces(tmp_path / "bill.parquet"))
+    assert sum(piece.lines.num_rows for piece in found if isinstance(piece, Sheet)) == 500
+    assert same(list(by_column(tmp_path / "bill.parquet")), list(read(tmp_path / "bill.parquet")))
