@@ -38,7 +38,7 @@ from streams.core.price.priced import PLACES
 from streams.core.price.rate import Level
 from streams.core.price.schedule import Schedule
 from streams.core.price.tokens import Terms
-from streams.core.quick import LONGEST_ID, LONGEST_NAME, usage_event
+from streams.core.quick import LONGEST_ID, LONGEST_NAME
 from streams.core.tag import Owner
 
 FEW = 8  # events for which columns are not worth their while
@@ -175,7 +175,11 @@ class Calls:
         for number, key in enumerate(zip(*(columns[name] for name in names), columns["tags"], strict=True)):
             if not good[number]:
                 continue
-            code = known.get(key)
+            try:
+                code = known.get(key)
+            except TypeError:  # a list or an object where a text should be
+                rows.refuse([number])
+                continue
             if code is None:
                 code = known[key] = len(self._known)
                 self._known.append(self._profile(dict(zip(names, key, strict=False)), dict(key[-1])))
@@ -188,10 +192,10 @@ class Calls:
         """What these texts come to, None where that depends on more than they say."""
         try:
             data = TokenCall.model_validate({**texts, "tags": tags})
+            event = UsageEvent(source=texts["source"], id="any", type=TOKEN_CALL, time=EPOCH, data=data)
         except ValidationError:
             return None
-        content = {"source": texts["source"], "id": "any", "type": TOKEN_CALL, "time": EPOCH, "data": data}
-        owner = self._owners.owner(usage_event(content))
+        owner = self._owners.owner(event)
         if owner is None:
             return None
         return Profile(
@@ -259,23 +263,18 @@ def _rows(items: Sequence[object]) -> _Rows:
 
 
 def _check_texts(rows: _Rows) -> None:
-    """Leave what has a text that may be none of the contract's. Tags are made into what can be looked up."""
+    """Leave what has a text that may be none of the contract's, of those that make no profile: these are checked there.
+
+    Tags are made into what can be looked up.
+    """
     columns = rows.columns
-    _texts(rows, "source", LONGEST_ID, least=1)
     _texts(rows, "id", LONGEST_ID, least=1)
     _texts(rows, "time", LONGEST_ID, least=_SHORTEST_TIME)
-    for name in NAMES:
-        _texts(rows, name, LONGEST_NAME, least=1)
-    for name in OPTIONAL:
-        _texts(rows, name, LONGEST_NAME, optional=True)
+    _texts(rows, "status", LONGEST_NAME, optional=True)
     if set(map(type, columns["batch"])) != {bool}:
         rows.refuse(at for at, value in enumerate(columns["batch"]) if type(value) is not bool)
         columns["batch"] = [value if type(value) is bool else False for value in columns["batch"]]
-    durations = columns["duration_ms"]
-    if not set(map(type, durations)) <= {float, int, type(None)}:
-        rows.refuse(at for at, value in enumerate(durations) if type(value) not in {float, int, type(None)})
-    elif any(value is not None and not 0 <= value < float("inf") for value in durations):
-        rows.refuse(at for at, value in enumerate(durations) if value is not None and not 0 <= value < float("inf"))
+    rows.refuse(at for at, value in enumerate(columns["duration_ms"]) if value is not None and not _is_duration(value))
     keys: list[Any] = []
     for at, tags in enumerate(columns["tags"]):
         plain = type(tags) is dict and all(type(value) is str for value in tags.values())
@@ -283,6 +282,10 @@ def _check_texts(rows: _Rows) -> None:
         if not plain:
             rows.refuse([at])
     columns["tags"] = keys
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in {float, int} and 0 <= cast("float", value) < float("inf")
 
 
 def _texts(rows: _Rows, name: str, longest: int, *, least: int = 0, optional: bool = False) -> None:

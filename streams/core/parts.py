@@ -49,9 +49,10 @@ def cells(block: Block, starts: Whole, aligned: Mapping[int, Mask]) -> Iterator[
     ends = {step: counts(events * mask, group, len(first)) for step, mask in aligned.items()}
     happened = counts(events, group, len(first))
     special = _one_by_one(block, traits, group)
-    for number, at in enumerate(first.tolist()):
-        trait = int(traits[at])
-        into = added.sums(number, trait, known_prices[prices[at]])
+    leaves = zip(*([values[code] for code in coded[first].tolist()] for coded, values in keys), strict=True)
+    marks = zip(starts[first].tolist(), traits[first].tolist(), prices[first].tolist(), strict=True)
+    for number, (leaf, (start, trait, price)) in enumerate(zip(leaves, marks, strict=True)):
+        into = added.sums(number, trait, known_prices[price])
         into.events = happened[number]
         if trait & UNPRICED:
             into.unpriced_events = happened[number]
@@ -60,8 +61,7 @@ def cells(block: Block, starts: Whole, aligned: Mapping[int, Mask]) -> Iterator[
             into.cache_read_usd += extra.cache_read_usd
             into.metered_usd += extra.metered_usd
             into.idle_usd += extra.idle_usd
-        leaf = tuple(values[coded[at]] for coded, values in keys)
-        yield Cell(int(starts[at]), leaf, into, {step: ended[number] for step, ended in ends.items() if ended[number]})
+        yield Cell(start, leaf, into, {step: ended[number] for step, ended in ends.items() if ended[number]})
 
 
 class _Added:

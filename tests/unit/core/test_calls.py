@@ -132,8 +132,11 @@ def test_an_odd_one_leaves_its_neighbours_to_the_columns() -> None:
     content = [{**PLAIN, "id": str(number)} for number in range(50)]
     content[7] = {**PLAIN, "data": {**PLAIN["data"], "input_tokens": -1}}
     content[9] = {**PLAIN, "data": {**PLAIN["data"], "model": "no-such-model"}}
+    content[11] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": True}}
+    content[13] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": -1}}
+    content[15] = {**PLAIN, "data": {**PLAIN["data"], "region": ["eu"]}}
     _, places = charger()._calls.charge(content, [NOW] * 50)
-    assert places.tolist() == [number for number in range(50) if number not in {7, 9}]
+    assert places.tolist() == [number for number in range(50) if number not in {7, 9, 11, 13, 15}]
 
 
 CONTRACTS = """
