@@ -41,7 +41,7 @@ test: lint  ## lint, types and all tests; those on the real Kafka need Java 17 a
 faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 30 minutes; writes docs/faults.md
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-bench: install  ## CPU, memory, bytes and recovery, beside an idiomatic Faust pipeline and the floor; writes build/bench.json
+bench: install  ## CPU, latency, growth and recovery beside other pipelines, 15 minutes on a quiet machine; writes docs/performance.md
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 fuzz: fuzz-$(or $(ENGINE),hypothesis)  ## every decoder over very many values: EXAMPLES=20000, or ENGINE=atheris SECONDS=60

@@ -1,14 +1,23 @@
-"""`make bench`: what Spendstream takes for a million events, beside the floor and the idiomatic Faust pipeline.
+"""`make bench`: what Spendstream takes, beside the floor and the pipelines that one would write otherwise.
 
 One run measures all of them side by side, on the real Kafka and the ClickHouse engine, since machines differ and are
 noisy: the ratios are what counts. CPU is that of each process less what it takes to start and wait. Kafka's own CPU is
 not in it, ClickHouse's is (the engine runs inside the process that inserts).
+
+It does four parts, one after the other, and writes each as soon as it is measured: `cost`, `growth`, `latency` (which
+takes its capacity from `growth`) and `recovery`. A part that fails leaves the others as they are; the exit status is 1.
 """
 
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,79 +26,200 @@ import orjson
 import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tests.bench import page, together, under_load
 from tests.bench.cluster import new_run, real_kafka
-from tests.bench.measure import MILLION, Bytes, Figure, floor, idiomatic, idle, restart, stages
+from tests.bench.measure import floor, idiomatic, idle, quix, quix_python, stages
+from tests.bench.workers import Idle
+from tests.support.kafka import RealKafka
 
-PACKAGES = ("faust-streaming", "aiokafka", "river", "pydantic", "clickhouse-connect", "chdb", "orjson")
-BATCHES = (500, 1)
+PACKAGES = ("faust-streaming", "aiokafka", "river", "pydantic", "pyarrow", "clickhouse-connect", "chdb", "orjson")
+PAGE, RESULT, SHORT_RESULT = Path("docs/performance.md"), Path("build/bench.json"), Path("build/bench-short.json")
+KEYS = 48
+
+
+class Part(StrEnum):
+    """What can be measured alone."""
+
+    COST = "cost"
+    GROWTH = "growth"
+    LATENCY = "latency"
+    RECOVERY = "recovery"
+
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    batched: int = 1_000_000  # events in arrays of 500
+    single: int = 200_000  # events of a record each
+    others: int = 20_000  # events for the idiomatic pipelines: they are slow
+    growth: tuple[tuple[int, int], ...] = ((100_000, 100), (1_000_000, 100), (100_000, 1_000), (100_000, 10_000))
+    shares: tuple[float, ...] = (0.1, 0.5, 0.9)
+    seconds: float = 60.0  # of load at each share
+    recovery_keys: int = 2_100  # five series each
+    recovery_events: int = 100_000
+
+
+FULL = Plan()
+SHORT = Plan(20_000, 10_000, 2_000, ((10_000, 100), (20_000, 100), (10_000, 1_000)), (0.1, 0.5), 15.0, 100, 10_000)
+LARGE = ((10_000_000, 100), (100_000, 100_000))  # beside those of FULL: they take long
 
 
 def main(
-    events: Annotated[int, typer.Option(min=1000, help="model calls in each measure")] = 200_000,
-    idiomatic_events: Annotated[int, typer.Option(min=1000, help="as many for the idiomatic one: it is slow")] = 20_000,
-    keys: Annotated[int, typer.Option(min=1, help="API keys that call")] = 48,
-    out: Annotated[Path, typer.Option(help="where the figures are written")] = Path("build/bench.json"),
+    part: Annotated[list[Part] | None, typer.Option(help="measure this part alone; may be given again")] = None,
+    *,
+    short: Annotated[bool, typer.Option(help="few events: does it run? writes build/bench-short.json alone")] = False,
+    large: Annotated[bool, typer.Option(help="growth to 10,000,000 events and 100,000 keys too: takes long")] = False,
 ) -> None:
-    """Measure everything, print the table, write the figures."""
-    console = Console()
-    report: dict[str, Any] = {"machine": _machine(), "figures": [], "bytes_per_event": {}, "restart_seconds": {}}
+    """Measure, write the figures and the tables of docs/performance.md."""
+    plan, result = (SHORT, SHORT_RESULT) if short else (FULL, RESULT)
+    report = orjson.loads(result.read_bytes()) if part and result.exists() else {"parts": {}}
+    report["machine"] = machine()
+    measures: dict[str, Callable[[RealKafka, dict[str, Idle]], dict[str, Any]]] = {
+        "cost": lambda broker, idles: cost(broker, plan, idles),
+        "growth": lambda broker, idles: growth(broker, (*plan.growth, *(LARGE if large else ())), idles),
+        "latency": lambda broker, _: latency(broker, plan, report["parts"]["growth"]["rows"]),
+        "recovery": lambda broker, idles: recovery(broker, plan, idles),
+    }
+    failed = []
     with real_kafka() as broker:
         with new_run(broker) as run:
-            starting = idle(run)
-        for batch in BATCHES:
-            console.print(f"records of {batch}")
-            with new_run(broker) as run:
-                ours, held = stages(run, events, keys, batch, starting)
-                report["restart_seconds"][batch] = restart(run)
-                low = floor(run, events, batch)
-            with new_run(broker) as run:
-                run.fill(idiomatic_events, keys, batch)
-                usual = idiomatic(run, idiomatic_events, batch)
-            report["figures"] += [figure.to_json() for figure in (*ours, low, usual)]
-            report["bytes_per_event"][batch] = asdict(held)
-            console.print(_table(ours, low, usual, held))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-    console.print(f"wrote {out}")
+            idles = idle(run)
+        report["idle"] = {name: asdict(one) for name, one in idles.items()}
+        for name in [one.value for one in Part if not part or one in part]:
+            console.rule(name)
+            watch = Watch()
+            try:
+                report["parts"][name] = {**measures[name](broker, idles), **watch.told()}
+            except Exception:  # the figures of the other parts are still worth having
+                failed.append(name)
+                console.print(traceback.format_exc(), markup=False, highlight=False)
+            result.parent.mkdir(parents=True, exist_ok=True)
+            result.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+            report = orjson.loads(result.read_bytes())
+            if not short:
+                page.write(report, PAGE)
+    console.print(page.tables(report), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"wrote {result}{'' if short else f' and {PAGE}'}")
+    if failed:
+        console.print(f"failed: {', '.join(failed)}")
+        raise typer.Exit(1)
 
 
-def _machine() -> dict[str, Any]:
+def cost(broker: RealKafka, plan: Plan, idles: dict[str, Idle]) -> dict[str, Any]:
+    """Each stage alone, the floor, and the others, for both kinds of records."""
+    figures, held, without = [], {}, ""
+    try:
+        quix_python()
+    except (subprocess.CalledProcessError, OSError) as error:
+        without = f"its environment can't be made here ({error})"
+    others = (idiomatic, *(() if without else (quix,)))
+    starts = {}
+    for other in (floor, *others):
+        with new_run(broker) as run:
+            run.fill(1, KEYS, 1)
+            starts[other] = other(run, 1, 1)
+    for batch, events in ((500, plan.batched), (1, plan.single)):
+        with new_run(broker) as run:
+            ours, held[batch] = stages(run, events, KEYS, batch, idles)
+            figures += [*ours, floor(run, events, batch).less(starts[floor])]
+        for other in others:
+            with new_run(broker) as run:
+                run.fill(plan.others, KEYS, batch)
+                figures.append(other(run, plan.others, batch).less(starts[other]))
+        for figure in figures:
+            if figure.batch == batch:
+                console.print(f"{figure.part}, records of {batch}: {figure.cpu_per_million:.1f} CPU-s per million")
+    return {
+        "figures": [figure.to_json() for figure in figures],
+        "bytes_per_event": {batch: asdict(one) for batch, one in held.items()},
+        "quix_not_run": without,
+    }
+
+
+def growth(broker: RealKafka, sizes: tuple[tuple[int, int], ...], idles: dict[str, Idle]) -> dict[str, Any]:
+    """All stages in one worker over more and more events, and keys."""
+    rows = []
+    for events, keys in sizes:
+        with new_run(broker) as run:
+            rows.append(asdict(together.whole(run, events, keys, idles)))
+        console.print(rows[-1])
+    return {"rows": rows}
+
+
+def latency(broker: RealKafka, plan: Plan, grown: list[dict[str, Any]]) -> dict[str, Any]:
+    """At shares of what one worker did in `growth` with the most events."""
+    capacity = max(grown, key=lambda row: (row["events"], -row["keys"]))["events_per_second"]
+    rows = []
+    for share in plan.shares:
+        with new_run(broker) as run:
+            rows.append(asdict(under_load.at(run, share, capacity, plan.seconds)))
+        console.print(rows[-1])
+    return {"capacity": capacity, "rows": rows}
+
+
+def recovery(broker: RealKafka, plan: Plan, idles: dict[str, Idle]) -> dict[str, Any]:
+    """A worker that was ended in its work, and the one after it."""
+    with new_run(broker) as run:
+        found = together.recovery(run, plan.recovery_keys, plan.recovery_events, idles["all"].start_seconds)
+    return {"rows": [asdict(one) for one in found]}
+
+
+class Watch:
+    """How long a part took, and how quiet the machine was meanwhile."""
+
+    def __init__(self) -> None:
+        self._began, self._waited = time.monotonic(), _waited_seconds()
+
+    def told(self) -> dict[str, Any]:
+        """When and of what code; seconds; the share of them in which something waited for a processor, None unknown."""
+        seconds = time.monotonic() - self._began
+        return {
+            "commit": _commit(),
+            "at": f"{datetime.now(UTC):%d %B %Y %H:%M} UTC",
+            "seconds": seconds,
+            "waited_share": None if self._waited is None else ((_waited_seconds() or 0.0) - self._waited) / seconds,
+        }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were made on."""
     return {
         "cpus": psutil.cpu_count(),
+        "processor": _processor(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }
 
 
-def _table(ours: list[Figure], low: Figure, usual: Figure, held: Bytes) -> Table:
-    whole = sum(figure.cpu_per_million for figure in ours)
-    table = Table(title=f"CPU-seconds per million events, records of {low.batch}")
-    for name in ("part", "CPU-s per million", "events a second", "memory (MB)", "of ours"):
-        table.add_column(name, justify="left" if name == "part" else "right")
-    for figure in ours:
-        table.add_row(*_row(figure, whole))
-    table.add_row("Spendstream, all stages", f"{whole:.1f}", "", "", "1.00", style="bold")
-    for figure in (low, usual):
-        table.add_row(*_row(figure, whole))
-    table.caption = (
-        f"bytes per event: usage {held.usage:.0f}, charges {held.charges:.0f}, ticks {held.ticks:.1f}, "
-        f"ClickHouse {held.clickhouse:.0f}"
-    )
-    return table
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _row(figure: Figure, whole: float) -> tuple[str, ...]:
-    cost = figure.cpu_per_million
-    return (
-        figure.part,
-        f"{cost:.1f}",
-        f"{figure.per_second:,.0f}",
-        f"{figure.rss_bytes / MILLION:.0f}",
-        f"{cost / whole:.2f}",
-    )
+def _waited_seconds() -> float | None:
+    """For how long something has waited for a processor since the machine began; None where the system does not say."""
+    try:
+        text = Path("/proc/pressure/cpu").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return int(text.splitlines()[0].rpartition("total=")[2]) / 1e6
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() or "an unknown commit"
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -39,7 +40,6 @@ class Run:
             "SPENDSTREAM_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
             "SPENDSTREAM_CLICKHOUSE__URL": self.settings.clickhouse.url,
             "SPENDSTREAM_STAGES__STATE_DIR": str(self.settings.stages.state_dir),
-            "SPENDSTREAM_METRICS__PORT": "0",
             "SPENDSTREAM_ALERTS__LOG": "false",
         }
 
@@ -51,17 +51,17 @@ class Run:
         """Make the contract's topics."""
         await create_topics(self.settings)
 
-    def fill(self, count: int, keys: int, batch: int) -> int:
-        """Put the events on the topic of model calls; returns the bytes of the records."""
-        return asyncio.run(self._fill(count, keys, batch))
+    def fill(self, count: int, keys: int, batch: int, *, first: int = 0) -> int:
+        """Put events from number `first` on the topic of model calls; returns the bytes of the records."""
+        return asyncio.run(self._fill(count, keys, batch, first))
 
-    async def _fill(self, count: int, keys: int, batch: int) -> int:
+    async def _fill(self, count: int, keys: int, batch: int, first: int) -> int:
         await self.make()
         producer = kafka.make_producer(self.settings, client_id="bench", linger_ms=50, max_batch_size=1 << 19)
         await producer.start()
         size, waiting = 0, []
         try:
-            for value in records(count, keys, batch):
+            for value in records(count, keys, batch, first):
                 size += len(value)
                 waiting.append(await producer.send(self.name(TOKEN_CALLS), value=value))
                 if len(waiting) >= SENDS_IN_FLIGHT:
@@ -86,25 +86,38 @@ class Run:
             await admin.close()
 
 
-async def lag(run: Run, group: str, topic: Topic) -> int:
-    """Records of the topic that the group has not committed."""
-    counts = await partition_counts(run.settings)
-    consumer = kafka.make_consumer(run.settings, group="bench-ends", client_id="bench")
-    admin = AIOKafkaAdminClient(**kafka.client_config(run.settings.kafka))
-    await consumer.start()
-    await admin.start()
-    try:
-        name = run.name(topic)
-        partitions = [TopicPartition(name, number) for number in range(counts[topic.name])]
-        ends = await consumer.end_offsets(partitions)
+class Lags:
+    """How far groups are behind, by what they committed, over connections that are kept: asking must cost little."""
+
+    def __init__(self, run: Run, counts: dict[str, int]) -> None:
+        self._run = run
+        self._counts = counts
+        self._consumer = kafka.make_consumer(run.settings, group="bench-ends", client_id="bench")
+        self._admin = AIOKafkaAdminClient(**kafka.client_config(run.settings.kafka))
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, run: Run) -> AsyncIterator[Self]:
+        """Connected, until the block ends."""
+        lags = cls(run, await partition_counts(run.settings))
+        await lags._consumer.start()
         try:
-            done = await admin.list_consumer_group_offsets(group)
+            await lags._admin.start()
+            yield lags
+        finally:
+            await lags._admin.close()
+            await lags._consumer.stop()
+
+    async def of(self, group: str, topic: Topic) -> int:
+        """Records of the topic that the group has not committed."""
+        name = self._run.name(topic)
+        partitions = [TopicPartition(name, number) for number in range(self._counts[topic.name])]
+        ends = await self._consumer.end_offsets(partitions)
+        try:
+            done = await self._admin.list_consumer_group_offsets(group)
         except KafkaError:  # its coordinator is not chosen yet
             done = {}
         return sum(end - (done[tp].offset if tp in done else 0) for tp, end in ends.items())
-    finally:
-        await admin.close()
-        await consumer.stop()
 
 
 async def topic_bytes(run: Run, topic: Topic) -> int:

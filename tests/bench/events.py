@@ -19,11 +19,14 @@ BEGIN = datetime(2026, 11, 2, 9, tzinfo=UTC).timestamp()
 EVENTS_PER_SECOND = 500.0  # of event time: what decides how many windows there are
 
 
-def token_calls(count: int, keys: int) -> Iterator[bytes]:
-    """`count` model calls by `keys` API keys of a twelfth as many teams, as CloudEvents in JSON, in order of time."""
-    random = Random(1)
+def token_calls(count: int, keys: int, first: int = 0) -> Iterator[bytes]:
+    """`count` model calls from number `first` on, by `keys` API keys of a twelfth as many teams, in order of time.
+
+    They are CloudEvents in JSON.
+    """
+    random = Random(first + 1)
     teams = max(1, keys // 12)
-    for number in range(count):
+    for number in range(first, first + count):
         provider, model = random.choice(MODELS)
         key = random.randrange(keys)
         tokens = random.randint(100, 9000)
@@ -54,10 +57,10 @@ def token_calls(count: int, keys: int) -> Iterator[bytes]:
         )
 
 
-def records(count: int, keys: int, batch: int) -> Iterator[bytes]:
+def records(count: int, keys: int, batch: int, first: int = 0) -> Iterator[bytes]:
     """The same events as Kafka records: one event each, or arrays of `batch`."""
     waiting: list[bytes] = []
-    for event in token_calls(count, keys):
+    for event in token_calls(count, keys, first):
         if batch == 1:
             yield event
             continue

@@ -8,24 +8,12 @@ An array of events is taken apart by its first agent.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections import defaultdict
-from datetime import datetime
 from typing import Any
 
-import clickhouse_connect
 import faust
-from genai_prices import Usage, calc_price
-from river import anomaly
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS charges
-(id String, time DateTime64(3), model String, principal String, team String, usd Decimal(38, 12), score Float64)
-ENGINE = MergeTree ORDER BY (team, model)
-"""
-NAMES = ["id", "time", "model", "principal", "team", "usd", "score"]
+from tests.bench.same_work import Rows, Scorer, price
 
 
 class Priced(faust.Record, serializer="json"):
@@ -45,19 +33,6 @@ class Scored(Priced, serializer="json"):
     score: float
 
 
-def price(event: dict[str, Any]) -> Priced:
-    """Price one model call."""
-    data = event["data"]
-    usage = Usage(
-        input_tokens=data["input_tokens"],
-        output_tokens=data["output_tokens"],
-        cache_read_tokens=data["cache_read_input_tokens"],
-    )
-    at = datetime.fromisoformat(event["time"])
-    total = calc_price(usage, data["model"], provider_id=data["provider"], genai_request_timestamp=at).total_price
-    return Priced(event["id"], event["time"], data["model"], data["principal"], data["tags"]["team"], str(total))
-
-
 def pipeline(bootstrap: str, prefix: str, path: str, events: int) -> faust.App:
     """The application. It reads `{prefix}usage.token-calls`."""
     app = faust.App(
@@ -72,39 +47,23 @@ def pipeline(bootstrap: str, prefix: str, path: str, events: int) -> faust.App:
     usage = app.topic(f"{prefix}usage.token-calls", value_serializer="json")
     priced = app.topic(f"{prefix}idiomatic.priced", value_type=Priced, partitions=4)
     scored = app.topic(f"{prefix}idiomatic.scored", value_type=Scored, partitions=4)
-    models: dict[str, anomaly.HalfSpaceTrees] = defaultdict(lambda: anomaly.HalfSpaceTrees(seed=1))
-    client = clickhouse_connect.get_client(interface="chdb", path=f"{path}/clickhouse")
-    client.command(TABLE)
-    landed = 0
+    scorer, table = Scorer(), Rows(f"{path}/clickhouse", events)
 
     @app.agent(usage)
     async def price_agent(stream: Any) -> None:
         async for value in stream:
             for event in value if isinstance(value, list) else [value]:
-                await priced.send(value=price(event))
+                await priced.send(value=Priced.from_data(price(event)))
 
     @app.agent(priced)
     async def detect_agent(stream: Any) -> None:
         async for one in stream:
-            model, features = models[one.principal], {"usd": min(1.0, float(one.usd))}
-            score = model.score_one(features)  # type: ignore[no-untyped-call]
-            model.learn_one(features)  # type: ignore[no-untyped-call]
-            await scored.send(value=Scored(**one.asdict(), score=score))
+            await scored.send(value=Scored(**one.asdict(), score=scorer.score(one.principal, one.usd)))
 
     @app.agent(scored)
     async def land_agent(stream: Any) -> None:
-        nonlocal landed
         async for batch in stream.take(1000, within=1.0):
-            rows = [
-                [one.id, datetime.fromisoformat(one.time), one.model, one.principal, one.team, one.usd, one.score]
-                for one in batch
-            ]
-            client.insert("charges", rows, NAMES)
-            landed += len(rows)
-            sys.stdout.write(json.dumps({"landed": landed}) + "\n")
-            sys.stdout.flush()
-            if landed >= events:
-                os._exit(0)  # Faust's own shutdown takes seconds, which nobody wants in the measure
+            table.insert([one.asdict() for one in batch])
 
     return app
 
