@@ -2,71 +2,82 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from array import array
 from math import log
 from typing import Any
 
-HOURS = 6  # judged together
-FLOOR = log(1.5)
-MARGIN = log(1.25)
-STEP = 0.5  # log-ratio from one hour to the next: more is a jump, and no creep
+SPANS = (3, 6)  # hours, judged together
+FLOORS = (0.5, 0.33)  # log-ratio, per span: never call less than this a creep
+MARGINS = (0.2, 0.15)  # how far beyond the record, per span
+NOISES = 3.0  # of these mean deviations a creep must be
+NOISE_HOURS = 96
+WILD = 2.0  # log-ratio: an hour that strays further says no more of the noise
+BASE = 0.1  # of the mean height: as many hours before were on their way already, else it is a step
 KNOWN = 48  # hours of profile needed
-NOISES = 4.0  # of these mean deviations a creep must be
-NOISE_HOURS = 72
+TRUST = 24  # hours after which a height is trusted as a record: a creep is slow
+KEPT = TRUST + SPANS[-1]
 TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
 FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 
 
 class Creep:
-    """Learns how far the hours of a series stray from those of the days before."""
+    """Learns how far the hours of a series stray from those of the days before, up or down.
 
-    __slots__ = ("logs", "means", "noise", "record", "seen")
+    What strays by a factor every day has creeps of its own making: only what stands out of that is told.
+    """
+
+    __slots__ = ("logs", "noise", "records", "seen")
 
     def __init__(self) -> None:
-        self.logs: list[float] = []  # of the newest hours: log(spent / usual)
-        self.means: list[float] = []  # of the last day, not trusted as a record yet: a creep is slow
-        self.record = 0.0
-        self.noise = 0.0  # how far an ordinary hour is above the usual, in the mean
+        self.logs = array("d")  # of the newest hours: log(spent / usual)
+        self.records = [0.0] * len(SPANS)
+        self.noise = 0.0  # how far an ordinary hour is from the usual, in the mean
         self.seen = 0
 
     def hour(self, usd: float, usual: float, little: float) -> float:
         """Take in an hour; returns how unusual the newest hours are together: above 1 is."""
         if usual + little <= 0:
             return 0.0
-        self.logs = [*self.logs[1 - 2 * HOURS :], log(max(usd + little, TINY) / (usual + little))]
-        if len(self.logs) < 2 * HOURS:
+        self.logs.append(log(max(usd + little, TINY) / (usual + little)))
+        del self.logs[:-KEPT]
+        return max(map(self._score, range(len(SPANS))))
+
+    def _score(self, index: int) -> float:
+        span, logs = SPANS[index], self.logs
+        before = logs[-2 * span : -span]
+        if len(before) < SPANS[0]:
             return 0.0
-        newest, before = self.logs[HOURS:], self.logs[:HOURS]
-        mean = sum(newest) / HOURS
-        score = mean / max(FLOOR, self.record + MARGIN, NOISES * self.noise)
-        jump = max(later - earlier for earlier, later in pairwise(newest))
-        slow = sum(before) / HOURS >= mean / 3 and min(newest) >= mean / 2 and jump <= STEP
-        return score if slow else min(score, 1.0)
+        mean = sum(logs[-span:]) / span
+        score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], NOISES * self.noise)
+        came_slowly = sum(before) / len(before) >= BASE * mean
+        return score if came_slowly else min(score, 1.0)
 
     def learn(self) -> None:
-        """The newest hours were ordinary."""
-        if self.logs:
-            self.seen += 1
-            self.noise += max(1.0 / self.seen, 1.0 / NOISE_HOURS) * (max(0.0, self.logs[-1]) - self.noise)
-        if len(self.logs) >= HOURS:
-            self.means.append(sum(self.logs[-HOURS:]) / HOURS)
-            if len(self.means) > 24:
-                self.record = max(self.record * FADE, self.means.pop(0))
+        """The newest hour was ordinary."""
+        logs = self.logs
+        if not logs:
+            return
+        self.seen += 1
+        self.noise += max(1.0 / self.seen, 1.0 / NOISE_HOURS) * (min(WILD, abs(logs[-1])) - self.noise)
+        for index, span in enumerate(SPANS):
+            if len(logs) >= TRUST + span:
+                trusted = sum(logs[-TRUST - span : -TRUST]) / span
+                self.records[index] = max(self.records[index] * FADE, trusted)
 
     def met(self, height: float) -> None:
         """A creep of that log-ratio is over: the next must be higher to be told."""
-        self.record = max(self.record, height)
-        self.logs, self.means = [], []
+        self.records = [max(record, height) for record in self.records]
+        self.reset()
 
     def reset(self) -> None:
         """A new level is normal."""
-        self.logs, self.means = [], []
+        del self.logs[:]
 
     def to_json(self) -> list[Any]:
-        return [self.logs, self.means, self.record, self.noise, self.seen]
+        return [self.logs.tolist(), self.records, self.noise, self.seen]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Creep:
         creep = cls()
-        creep.logs, creep.means, creep.record, creep.noise, creep.seen = list(state[0]), list(state[1]), *state[2:]
+        creep.logs, creep.records, creep.noise, creep.seen = array("d", state[0]), list(state[1]), *state[2:]
         return creep

@@ -64,7 +64,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return []  # each payer has its own creep
     spent = series.hours.usd
     little = LITTLE * series.gauges.mean * HOUR / bucket.seconds
-    score = series.creep.hour(spent, week.upper, little)
+    score = series.creep.hour(spent, week.mid, little)
     if score <= 1.0 or spent - usual < bucket.rules.min_excess_usd * MATTERS:
         series.creep.learn()
         return []
