@@ -44,6 +44,12 @@ def gpus(minutes: int, used: float = 0.7) -> Sums:
     return Sums(usd=usd, events=1, gpu_minutes=Decimal(minutes), metered_usd=usd, idle_usd=idle)
 
 
+def bill(usd: float) -> Sums:
+    """Line items of so much."""
+    amount = Decimal(repr(usd))
+    return Sums(events=1, usd=amount)
+
+
 def steady(count: int, seed: int = 1, level: int = 50) -> list[Sums]:
     """Windows of about `level` requests: what an ordinary key does."""
     rng = Random(seed)

@@ -21,7 +21,11 @@ YOUNG = (log(1.25), log(1.5), log(2.0))  # added at birth, per span: longer ones
 DAY = 86_400.0
 GROWN = DAY  # seconds in which that fades to 1/e
 GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
+MANY = 30  # windows, and no less
 
+
+STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
+STRAYS = 100  # windows in which that is smoothed
 
 HUGE = 1e60  # a ratio beyond is that much, whatever it is
 NO_LOGS = [0.0] * len(SPANS)
@@ -43,12 +47,13 @@ class Gauge:
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
     __slots__ = (
-        "age", "den", "dens", "held", "logs", "num", "nums", "pad", "past", "records", "reference", "scale", "seen",
-        "skip", "until", "usual",
+        "age", "den", "dens", "doubts", "held", "least", "logs", "num", "nums", "pad", "past", "records", "reference",
+        "scale", "seen", "skip", "stray", "until", "usual",
     )  # fmt: skip
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
         self.scale = scale  # of floors and margins: a price strays less than a volume
+        self.least = least  # of them, that even the steadiest series keeps
         self.nums: list[float] = []
         self.dens: list[float] = []
         self.pad = 0.0  # of the window under judgement
@@ -63,6 +68,8 @@ class Gauge:
         self.held = NO_LOGS  # of windows under suspicion: records when it comes to nothing
         self.past = [0.0, 0.0, 0.0]  # of the one before
         self.usual = 0.0  # the usual ratio, as of before the newest window
+        self.stray = 1.0  # how far an ordinary window is from the reference, as a part of it, in the mean
+        self.doubts: list[float] = []  # the same of windows under suspicion, not learnt yet
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
     def refresh(self) -> None:
@@ -76,9 +83,14 @@ class Gauge:
         """The log-ratio from which each span is unusual. `count` is how many requests a window usually has, 0 for what
         isn't counted: few of them come unevenly by chance alone."""
         young = exp(-self.age / GROWN)
-        scale, stretch = self.scale, self._stretch()
+        scale, stretch = self.scale * self._unrest(), self._stretch()
+        # What is usual at times stays usual however touchy one is: only what goes beyond is told sooner.
+        calmer = min(1.0, sensitivity)
         thresholds = [
-            max(floor * scale, max(record, past) * stretch + (margin + early * young) * scale) / sensitivity
+            max(
+                floor * scale / sensitivity,
+                max(record, past) * stretch / calmer + (margin + early * young) * scale / sensitivity,
+            )
             for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True)
         ]
         if not 0 < count < COUNTABLE:
@@ -87,6 +99,10 @@ class Gauge:
             max(threshold, log(1.0 + CHANCE * sqrt(2.0 / (count * span))))
             for threshold, span in zip(thresholds, SPANS, strict=True)
         ]
+
+    def _unrest(self) -> float:
+        """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
+        return min(1.0, max(self.least, self.stray / STEADY))
 
     def _stretch(self) -> float:
         """What a day would make of the records so far: the largest of n grows about as the root of log n."""
@@ -119,7 +135,7 @@ class Gauge:
 
     def _is_low(self, logs: list[float], sensitivity: float) -> bool:
         """Whether every span is below half its floor, and so of any threshold: most windows are."""
-        half = 0.5 * self.scale / sensitivity
+        half = 0.5 * self.scale * self._unrest() / sensitivity
         return logs[0] <= half * FLOORS[0] and logs[1] <= half * FLOORS[1] and logs[2] <= half * FLOORS[2]
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
@@ -129,6 +145,7 @@ class Gauge:
         """
         logs = self.logs
         if usual:
+            self._watch_stray(suspect=suspect)
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
@@ -141,6 +158,20 @@ class Gauge:
         self._grow(seconds)
         if len(self.nums) > LONGEST:
             self._smooth(self.nums.pop(0), self.dens.pop(0), seconds, life)
+
+    def _watch_stray(self, *, suspect: bool) -> None:
+        """Learn how far the newest window is from the reference; under suspicion, when it has come to nothing."""
+        reference = self.reference * self.dens[-1]
+        if not self.seen or reference <= 0:
+            return
+        self.doubts.append(min(1.0, abs(self.nums[-1] / reference - 1.0)))
+        if suspect:
+            del self.doubts[:-STRAYS]
+            return
+        gain = 1.0 / min(self.seen, STRAYS)
+        for doubt in self.doubts:
+            self.stray += gain * (doubt - self.stray)
+        self.doubts.clear()
 
     def _smooth(self, num: float, den: float, seconds: float, life: float) -> None:
         if self.skip & (1 << LONGEST):
@@ -156,6 +187,7 @@ class Gauge:
     def forget(self, windows: int) -> None:
         """Don't learn the newest `windows`: they turned out unusual."""
         self.held = NO_LOGS
+        self.doubts.clear()
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
     def cut(self, windows: int) -> None:
@@ -179,7 +211,7 @@ class Gauge:
         self.age += seconds
         if self.age >= self.until:
             self.past, self.records = self.records, [0.0, 0.0, 0.0]
-            self.until = self.age + min(GENERATION, self.age + DAY)
+            self.until = self.age + min(max(GENERATION, MANY * seconds), self.age + DAY)
 
     def met(self, height: float) -> None:
         """A log-ratio that turned out to be nothing: the same again shall not be told."""
@@ -223,7 +255,7 @@ class Gauge:
         """What lasts from one window to the next."""
         return [
             self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
-            list(self.records), self.past, self.held, self.usual,
+            list(self.records), self.past, self.held, self.usual, self.stray, self.least, self.doubts,
         ]  # fmt: skip
 
     @classmethod
@@ -232,5 +264,6 @@ class Gauge:
         gauge.nums, gauge.dens = list(state[0]), list(state[1])
         gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age, gauge.until, gauge.scale = state[2:9]
         gauge.records, gauge.past, gauge.held = list(state[9]), list(state[10]), list(state[11])
-        gauge.usual = state[12]
+        gauge.usual, gauge.stray, gauge.least = state[12:15]
+        gauge.doubts = list(state[15])
         return gauge

@@ -41,16 +41,17 @@ class Readings(NamedTuple):
 class Gauges:
     """The gauges of one series at one pace."""
 
-    __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume")
+    __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume", "weight")
 
-    def __init__(self, scale: float = 1.0) -> None:
-        self.level = Gauge(scale)
+    def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
+        self.level = Gauge(scale, least)
         self.size: Gauge | None = None  # only of what has requests or GPU-minutes
         self.rate: Gauge | None = None  # only of what has input tokens
         self.seen = 0  # windows
         self.mean = 0.0  # USD per window
         self.volume = 0.0  # requests or GPU-minutes per window
         self.tokens = 0.0  # input tokens per window
+        self.weight = 1.0  # how many ordinary windows the one under judgement is, by its place in week and month
         self.upper = 0.0  # of the window under judgement: the most that other days had at this hour
         self.upper_size = 0.0
 
@@ -69,7 +70,7 @@ class Gauges:
         # GPU-minutes aren't counted, and come as they were ordered.
         count = self.volume if bucket.sums.requests else 0.0
         level = self.level.judge(
-            bucket.usd, 1.0, self.upper, self.little, count=count, sensitivity=sensitivity, rough=True
+            bucket.usd, self.weight, self.upper, self.little, count=count, sensitivity=sensitivity, rough=True
         )
         size = rate = CALM
         if not one:
@@ -123,7 +124,7 @@ class Gauges:
 
     def expected(self, bucket: Bucket) -> Expected:
         """What each basis expects of this window."""
-        level = self.level.usual
+        level = self.level.usual * self.weight
         size = bucket.volume * self.size.usual if self.size is not None else level
         rate = bucket.usd
         if self.rate is not None and bucket.sums.input_tokens:
@@ -136,7 +137,7 @@ class Gauges:
         gauge = (self.level, self.size, self.rate, None)[basis]
         little = 0.0
         if gauge is None or gauge is self.level:
-            gauge, little = self.level, self.little
+            gauge, little, usual = self.level, self.little, usual / self.weight
         else:
             usual = gauge.usual
         now = min(gauge.span_ratio(1), gauge.span_ratio(3)) + little
@@ -179,7 +180,7 @@ class Gauges:
 
     def to_json(self) -> list[Any]:
         gauges = [gauge.to_json() if gauge is not None else None for gauge in (self.level, self.size, self.rate)]
-        return [gauges, self.seen, self.mean, self.volume, self.tokens]
+        return [gauges, self.seen, self.mean, self.volume, self.tokens, self.weight]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Gauges:
@@ -187,5 +188,5 @@ class Gauges:
         level, size, rate = (Gauge.from_json(one) if one is not None else None for one in state[0])
         gauges.level = level or Gauge()
         gauges.size, gauges.rate = size, rate
-        gauges.seen, gauges.mean, gauges.volume, gauges.tokens = state[1:]
+        gauges.seen, gauges.mean, gauges.volume, gauges.tokens, gauges.weight = state[1:]
         return gauges

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.core.detect.profile import HOURS, WeekProfile
-from streams.core.detect.rules import HOUR
+from streams.core.detect.rules import DAY, HOUR
 from streams.core.detect.suspicion import Suspicion
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def bridge(series: Series, start: int) -> None:
     series.creep.reset()  # its hours must follow each other
     hours = series.hours
     hours.hour, hours.usd, hours.volume = -1, 0.0, 0.0  # a part of an hour says nothing of the hour
+    if series.days is not None:
+        series.days.bridge(start // DAY - 1)
     if hours.week is not None and not _fill(hours.week, start // HOUR - 1):
         hours.week = None
 

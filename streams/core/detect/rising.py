@@ -22,7 +22,7 @@ NONE: Expected = (0.0, 0.0, 0.0, 0.0)
 
 def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected, basis: int) -> list[Finding]:
     """`basis` says by which measure this window is unusually dear, -1 when by none."""
-    mid = series.hours.mid(bucket.seconds)
+    mid = series.mid(bucket.seconds)
     case = series.cases.get(FindingKind.SPIKE)
     if case is not None:
         level = case.expects(mid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from schemas.records import Meter
@@ -10,12 +11,13 @@ from streams.core.detect import paying, rising, silent
 from streams.core.detect.bucket import Bucket, merged
 from streams.core.detect.cadence import Pace
 from streams.core.detect.creep import Creep
+from streams.core.detect.days import Days
 from streams.core.detect.gauge import LONGEST
 from streams.core.detect.gauges import LEVEL, Gauges
 from streams.core.detect.hours import Hours
 from streams.core.detect.lifecycle import Case, record
 from streams.core.detect.parts import PAYERS, Makeup
-from streams.core.detect.rules import HOUR, WatchRules
+from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.shares import Share
 from streams.core.detect.silence import Silence
 from streams.core.detect.suspicion import Suspicion
@@ -26,6 +28,9 @@ LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}
 """What went on for so long is how this series is at times, and the same again is not told: GPU jobs last for hours."""
 SCALES = {"gpu_usage": 0.85}  # of what is unusual: GPUs are taken and given back, and don't flicker as requests do
+STEADIEST = {"token_call": 0.4, "gpu_usage": 1.0, "line_item": 0.4}
+"""The part of what is unusual that a steady series comes down to. A steady number of GPUs says nothing of the next
+order."""
 CALM_WINDOWS = (2, 5)  # in a row that close a finding: of hours and longer, of shorter ones
 
 
@@ -33,8 +38,8 @@ class Series:
     """State of one series in one lane (meter and width of the windows that come in)."""
 
     __slots__ = (
-        "active", "active_at", "born", "cases", "creep", "end", "flood", "gauges", "hours", "key", "makeup", "meter",
-        "novel", "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used", "width",
+        "active", "active_at", "born", "cases", "creep", "days", "end", "flood", "gauges", "hours", "key", "makeup",
+        "meter", "novel", "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used", "width",
     )  # fmt: skip
 
     def __init__(self, meter: Meter, key: SeriesKey, width: int, start: int, pace: int = 0) -> None:
@@ -59,10 +64,11 @@ class Series:
         """Forget what was learnt at another pace."""
         self.seen = 0  # windows judged
         self.active = 0  # of them with an event
-        self.gauges = Gauges(SCALES.get(self.meter, 1.0))
+        self.gauges = Gauges(SCALES.get(self.meter, 1.0), STEADIEST[self.meter])
         self.makeup = Makeup(PAYERS[self.meter])
         self.suspicion = Suspicion()
         self.creep = Creep()
+        self.days: Days | None = None  # of what is watched by the day
         self.silence = Silence()
 
     def is_warm(self, rules: WatchRules) -> bool:
@@ -98,12 +104,20 @@ class Series:
             return []
         if seconds <= HOUR:
             self.hours.turn(bucket.start // HOUR)
+        elif seconds == DAY:
+            self.days = self.days or Days()
+            self.days.look(bucket.start // DAY, bucket.usd)
+            self.gauges.weight = self.days.weight
         out = self._judge(bucket)
         self.seen += 1
         self.active += sums.events > 0
         if end % HOUR == 0 and seconds <= HOUR:
             out += rising.creep(self, bucket)
         return out
+
+    def mid(self, seconds: float) -> float:
+        """What is expected of so many seconds at this hour, or of this day, in USD; 0 while too little was seen."""
+        return self.days.mid if self.days is not None else self.hours.mid(seconds)
 
     def _judge(self, bucket: Bucket) -> list[Finding]:
         rules, gauges, sums = bucket.rules, self.gauges, bucket.sums
@@ -114,7 +128,7 @@ class Series:
         self.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in self.cases)
         readings = gauges.judge(bucket, self.hours.week, sensitivity, one=self.makeup.is_one)
         expected = gauges.expected(bucket)
-        basis = gauges.unusual(readings, bucket, self.hours.mid(bucket.seconds)) if warm else -1
+        basis = gauges.unusual(readings, bucket, self.mid(bucket.seconds)) if warm else -1
         if FindingKind.SPIKE not in self.cases:
             self.suspicion.feed(bucket, readings, expected, unusual=basis >= 0, allowed=warm)
         out = rising.spike(self, bucket, readings, expected, basis)
@@ -132,6 +146,10 @@ class Series:
     def _learn(self, bucket: Bucket, expected: float) -> None:
         usual = not self.cases.keys() & LEARNING_STOPS
         suspect = self.suspicion.stretch is not None
+        if self.days is not None:
+            self.days.put(
+                bucket.start // DAY, bucket.usd if usual or self._is_new() else sqrt(max(0.0, bucket.usd * expected))
+            )
         self.gauges.learn(bucket, usual=usual, suspect=suspect)
         if not usual:
             size = self.gauges.size.usual if self.gauges.size is not None else 0.0
@@ -140,6 +158,11 @@ class Series:
         self.hours.add(bucket.usd, bucket.volume)
         if not suspect:
             self.makeup.learn(bucket.cells, bucket.seconds)
+
+    def _is_new(self) -> bool:
+        """Whether what goes on began with this window: a charge of one day may be one that comes every month, and is
+        learnt as it is; what goes on for days is learnt at half its height, as unusual hours are."""
+        return all(case.stretch.seconds <= self.pace.seconds for case in self.cases.values())
 
     def _catch_up(self, start: int, seconds: int) -> None:
         """Silent windows that were slept through."""
@@ -166,7 +189,7 @@ class Series:
         hourly = bucket.seconds >= HOUR or case.kind is FindingKind.CREEP
         if case.settled or case.calm >= CALM_WINDOWS[not hourly]:
             return self._close(case, bucket)
-        if bucket.end - case.stretch.start >= bucket.rules.adopt_seconds:
+        if bucket.end - case.stretch.start >= max(bucket.rules.adopt_seconds, LONGEST * bucket.seconds):
             self.gauges.adopt()
             self.creep.reset()
             return self._close(case, bucket)
@@ -236,8 +259,8 @@ class Series:
 
 
 _PARTS: dict[str, Any] = {
-    "pace": Pace, "gauges": Gauges, "hours": Hours, "makeup": Makeup, "suspicion": Suspicion, "creep": Creep,
-    "silence": Silence, "used": Share, "owned": Share,
+    "pace": Pace, "gauges": Gauges, "hours": Hours, "days": Days, "makeup": Makeup,
+    "suspicion": Suspicion, "creep": Creep, "silence": Silence, "used": Share, "owned": Share,
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ AWAKE = 0.25  # of the usual that the profile must expect at this hour: nights a
 def drop(series: Series, bucket: Bucket, expected: Expected, warm: bool) -> list[Finding]:
     """Silence of a series that is never silent for so long."""
     seconds = bucket.seconds
-    mid = series.hours.mid(seconds)
+    mid = series.mid(seconds)
     case = series.cases.get(FindingKind.DROP)
     if case is not None:
         usual = case.expects(mid)

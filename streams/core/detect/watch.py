@@ -18,7 +18,8 @@ from streams.core.roll import FLOOD
 from streams.core.sums import SeriesKey, Sums, Window
 
 __all__ = ["Watch", "WatchRules"]
-VERSION = 1  # of the snapshot
+MONTH = 40 * DAY
+VERSION = 2  # of the snapshot
 Says = Literal["false_positive", "expected"]
 
 
@@ -149,6 +150,8 @@ class Watch:
         rules = self._rules
         for key, series in list(lane.series.items()):
             patience = rules.expire_seconds if series.active >= ACTIVE else min(rules.expire_seconds, DAY)
+            if series.pace.seconds >= DAY:
+                patience = max(rules.expire_seconds, MONTH)  # what is charged once a month is not new each time
             if now - series.active_at > patience and not series.cases:
                 del lane.series[key]
                 lane.awake.get(series.pace.seconds, {}).pop(key, None)
