@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 from schemas.watch import FindingKind
 from streams.core.detect.merge import Complete
 from streams.core.detect.parts import MAX_PARTS
@@ -11,6 +15,22 @@ from streams.core.sums import Window
 from tests.support.watching import START, Stream, key, steady, tokens
 
 DAY = 86_400
+SERIES = 10_000
+SERIES_BYTES = 12 * 1024  # resident, so that 100,000 stay well within 2 GB
+CHECKPOINT_BYTES = 12 * 1024
+SLOW = 5.0  # CPU-seconds, some ten times what it takes
+
+
+def test_ten_thousand_live_series_fit_their_memory_and_their_checkpoint() -> None:
+    """In a process of its own: resident memory is that of all that a process ever did."""
+    command = [sys.executable, "-m", "tests.bench.series", "--series", str(SERIES), "--windows", "26"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  our own module
+    figures = json.loads(done.stdout)
+    assert figures["series"] == SERIES
+    assert 1024 < figures["bytes_per_series"] <= SERIES_BYTES, figures
+    assert figures["checkpoint_bytes_per_series"] <= CHECKPOINT_BYTES, figures
+    assert figures["checkpoint_seconds"] <= SLOW, figures
+    assert figures["restore_seconds"] <= SLOW, figures
 
 
 def test_a_key_per_request_cannot_fill_the_memory_and_is_told() -> None:
