@@ -16,6 +16,7 @@ BASE = 0.1  # of the mean height: as many hours before were on their way already
 KNOWN = 48  # hours of profile needed
 TRUST = 24  # hours after which a height is trusted as a record: a creep is slow
 KEPT = TRUST + SPANS[-1]
+FIELDS_V1 = 5  # of the state that release 0.1 wrote
 TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
 FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 
@@ -79,5 +80,8 @@ class Creep:
     @classmethod
     def from_json(cls, state: list[Any]) -> Creep:
         creep = cls()
+        if len(state) == FIELDS_V1:  # it judged by other hours: only the record goes on
+            creep.records = [state[2]] * len(SPANS)
+            return creep
         creep.logs, creep.records, creep.noise, creep.seen = array("d", state[0]), list(state[1]), *state[2:]
         return creep

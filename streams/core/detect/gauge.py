@@ -27,6 +27,7 @@ MANY = 30  # windows, and no less
 STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
 STRAYS = 100  # windows in which that is smoothed
 
+FIELDS_V1 = 13  # of the state that release 0.1 wrote
 HUGE = 1e60  # a ratio beyond is that much, whatever it is
 NO_LOGS = [0.0] * len(SPANS)
 
@@ -264,6 +265,7 @@ class Gauge:
         gauge.nums, gauge.dens = list(state[0]), list(state[1])
         gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age, gauge.until, gauge.scale = state[2:9]
         gauge.records, gauge.past, gauge.held = list(state[9]), list(state[10]), list(state[11])
-        gauge.usual, gauge.stray, gauge.least = state[12:15]
-        gauge.doubts = list(state[15])
+        gauge.usual = state[12]
+        if len(state) > FIELDS_V1:
+            gauge.stray, gauge.least, gauge.doubts = state[13], state[14], list(state[15])
         return gauge

@@ -25,6 +25,7 @@ ENOUGH = (0.0, 1.0, 0.5)  # of the usual spend, without which dearer requests, o
 GROWN_UP = 0.5  # of the series' age: what a gauge needs of it, up to a day
 LEARNING_HOURS = 1.0  # in which the usual is smoothed, and no less than
 LEARNING_WINDOWS = 12.0  # windows
+FIELDS_V1 = 5  # of the state that release 0.1 wrote
 
 Expected = tuple[float, float, float, float]
 """What each of LEVEL, SIZE, RATE, OWN expects of a window, in USD."""
@@ -188,5 +189,6 @@ class Gauges:
         level, size, rate = (Gauge.from_json(one) if one is not None else None for one in state[0])
         gauges.level = level or Gauge()
         gauges.size, gauges.rate = size, rate
-        gauges.seen, gauges.mean, gauges.volume, gauges.tokens, gauges.weight = state[1:]
+        gauges.seen, gauges.mean, gauges.volume, gauges.tokens = state[1:5]
+        gauges.weight = state[5] if len(state) > FIELDS_V1 else 1.0
         return gauges

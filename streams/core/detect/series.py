@@ -255,6 +255,7 @@ class Series:
         for name, kind in _PARTS.items():
             if name in state:
                 setattr(series, name, kind.from_json(state[name]))
+        series.gauges.level.least = STEADIEST[meter]  # release 0.1 didn't say
         return series
 
 

@@ -20,6 +20,7 @@ from streams.core.sums import SeriesKey, Sums, Window
 __all__ = ["Watch", "WatchRules"]
 MONTH = 40 * DAY
 VERSION = 2  # of the snapshot
+READS = (1, 2)  # versions
 Says = Literal["false_positive", "expected"]
 
 
@@ -181,10 +182,8 @@ class Watch:
 
         A changed list of budgets starts them anew: their months are summed from here on.
         """
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"watch state of version {state.get('version')!r} can't be read; this code reads version {VERSION}"
-            )
+        if state.get("version") not in READS:
+            raise ValueError(f"watch state of version {state.get('version')!r} can't be read; this code reads {READS}")
         if len(state["budgets"]) == len(self._budgets):
             for budget, saved in zip(self._budgets, state["budgets"], strict=True):
                 budget.load(saved)

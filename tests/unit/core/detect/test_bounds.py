@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from schemas.watch import FindingKind
 from streams.core.detect.merge import Complete
@@ -80,3 +81,18 @@ def test_a_series_of_many_parts_keeps_the_dearest() -> None:
     usual, under_way = series["makeup"][0], series["makeup"][1]
     assert len(usual) <= MAX_PARTS
     assert len(under_way) <= MAX_PARTS
+
+
+def test_what_release_0_1_knew_goes_on() -> None:
+    """Written by its code: a key after 400 ordinary windows and five of an incident."""
+    watch = Watch(WatchRules(min_excess_usd=1.0))
+    watch.restore(json.loads(Path(__file__).with_name("watch_of_release_0_1.json").read_text(encoding="utf-8")))
+    assert watch.open_findings() == {"spike": 1}
+    stream = Stream(now=START + 405 * 60)
+    stream.watch = watch
+    stream.feed(key(principal="key-1"), steady(30, seed=2))
+    (finding,) = stream.found.values()
+    assert finding.status == "closed"
+    restored = Watch(WatchRules(min_excess_usd=1.0))
+    restored.restore(watch.snapshot())
+    assert restored.snapshot() == watch.snapshot()
