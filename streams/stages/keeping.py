@@ -112,6 +112,8 @@ class KeepingService(MemberService, Generic[S]):
                 await self._drop(tp)
             log.warning("partitions were lost", stage=self.stage, partitions=len(done))
         except (KafkaError, TimeoutError) as error:
+            for tp in done.keys() & self._held.keys():
+                self._held[tp].dirty = True  # or a topic that falls silent would look behind until its next record
             log.warning("offsets are not committed", stage=self.stage, error=type(error).__name__)
 
     async def _write(self, held: Held[S]) -> bool:

@@ -322,6 +322,39 @@ def test_it_waits_for_a_broker_that_is_not_there_yet(broker: Any, tmp_path: Path
     asyncio.run(run())
 
 
+def test_a_commit_that_fails_is_made_again_though_nothing_more_comes(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker)
+    tps = [TopicPartition(topic_name(settings, TICKS), partition) for partition in range(4)]
+    failing = 2
+
+    def make() -> AIOKafkaConsumer:
+        consumer = make_consumer(settings, group=group_name(settings, "sum"), client_id="sum")
+        commit = consumer.commit
+
+        async def sometimes(offsets: Any) -> None:
+            nonlocal failing
+            failing -= 1
+            if failing >= 0:
+                raise KafkaConnectionError
+            await commit(offsets)
+
+        consumer.commit = sometimes
+        return consumer
+
+    async def run() -> list[int | None]:
+        service = Summing(settings, Checkpoints(tmp_path))
+        service._make_consumer = make
+        await publish(settings, range(8))
+        async with service:
+            await until(lambda: seen(service) == 8 and failing < 0)
+            await service.checkpoint()
+            consumer = service._consumer
+            assert consumer is not None
+            return [await consumer.committed(tp) for tp in tps]
+
+    assert asyncio.run(run()) == [2, 2, 2, 2]
+
+
 class Slow(Checkpoints):
     """Takes a while to save, as a state of very many series does."""
 
