@@ -21,9 +21,12 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
 
-from replay.readers.coded import Cells, Fields, combined, constant, first_of
+import numpy as np
+
+from replay.readers.coded import NOTHING, Cells, Coded, Fields, chosen, combined, constant, first_of, flagged
 from replay.readers.layouts import Columns, bill
 from replay.readers.values import CACHED, Row, as_json, first_given, number, tags
+from streams.core.decode import Rejected
 
 TABLE = (
     ("BillingCurrency", "billingcurrency", "billingcurrencycode", "currency"),
@@ -75,7 +78,7 @@ _KIND = ("chargetype", "pricingmodel", "reservationid", "frequency")
 
 
 def by_column(cells: Cells, rows: int) -> Fields:
-    """The same for many rows. What commitments cover, and what was bought of them, is told row by row."""
+    """The same for many rows."""
     fields = {name: found for name, *columns in TABLE if (found := first_of(cells, columns)) is not None}
     no_currency = constant(NO_CURRENCY, rows)
     currency = fields.get("BillingCurrency", no_currency)
@@ -85,8 +88,7 @@ def by_column(cells: Cells, rows: int) -> Fields:
         fields[name] = combined(cells, _KIND, partial(_told, read, name), rows)
     cost = first_of(cells, COST)
     if cost is not None:
-        plain = combined(cells, _KIND, lambda row: "plain" if _is_plain(row) else None, rows)
-        fields["BilledCost"] = fields["EffectiveCost"] = cost.odd_where(plain.codes < 0)
+        fields |= _costs_by_column(cells, cost, rows)
     day = first_of(cells, DAY)
     if day is not None:
         fields["ChargePeriodStart"] = day.mapped(lambda text: _midnight(text, 0))
@@ -104,10 +106,35 @@ def _told(read_: Callable[[Row], dict[str, object]], name: str, row: Row) -> str
     return None if value is None else str(value)
 
 
-def _is_plain(row: Row) -> bool:
-    """Whether the row's two costs are the same."""
-    data = _costs({**row, "cost": "1"}, _word(row, "chargetype") or "usage", _pricing(row) == "Committed")
-    return data.keys() == {"BilledCost", "EffectiveCost"} and data["BilledCost"] == data["EffectiveCost"]
+def _costs_by_column(cells: Cells, cost: Coded, rows: int) -> Fields:
+    """The two costs and the commitment's state: what `_costs` says of a row, by what kind of row it is."""
+    kinds = combined(cells, _KIND, _kind, rows)
+    nothing = Coded(cost.values, np.full(rows, NOTHING, np.int32))
+    commitment = first_of(cells, ("benefitid", "reservationid")) or nothing
+    # Whether covered usage that costs nothing is of an actual export takes a look at its quantity.
+    idle = np.array([not _is_spent(value) for value in cost.values.to_pylist()], np.bool_)
+    sources = {"0": constant("0", rows), "cost": cost, "spent": cost.odd_where(flagged(idle, cost.codes))}
+    return {
+        "BilledCost": chosen(kinds, lambda kind: sources[kind.split()[0]]),
+        "EffectiveCost": chosen(kinds, lambda kind: sources[kind.split()[1]]),
+        "CommitmentDiscountId": chosen(kinds, lambda kind: commitment if kind != "cost cost -" else nothing),
+        "CommitmentDiscountStatus": kinds.mapped(lambda kind: None if kind.endswith("-") else kind.split()[2]),
+    }
+
+
+def _kind(row: Row) -> str:
+    """Where the two costs of such a row come from, and the commitment's state."""
+    costs = _costs({**row, "cost": "1"}, _word(row, "chargetype") or "usage", _pricing(row) == "Committed")
+    billed, effective = ("0" if costs[name] == "0" else "cost" for name in ("BilledCost", "EffectiveCost"))
+    status = costs.get("CommitmentDiscountStatus", "-")
+    return f"{billed} {'spent' if status == 'Used' else effective} {status}"
+
+
+def _is_spent(text: str) -> bool:
+    try:
+        return bool(number({"cost": text}, "cost"))
+    except Rejected:
+        return False
 
 
 def _pricing(row: Row) -> str | None:

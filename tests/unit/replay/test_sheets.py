@@ -31,14 +31,13 @@ BILLS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BILLS)
+@pytest.mark.parametrize("name", BILLS[1:])
 def test_a_real_bill_is_the_same_both_ways(name: str) -> None:
-    """The longest by every tenth row: `test_both_ways_of_replaying` takes all of it to its charges."""
+    """The longest apart, which `test_both_ways_of_replaying` takes to its charges, both ways."""
     path = shared("data") / name
     found, expected = list(by_column(path)), list(read(path))
     assert [(item.row, item.time) for item in found] == [(item.row, item.time) for item in expected]
-    step = 10 if len(expected) > 10_000 else 1
-    assert same(found[::step], expected[::step])
+    assert same(found, expected)
 
 
 def test_most_of_a_bill_stands_in_sheets() -> None:
