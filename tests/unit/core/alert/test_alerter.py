@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.watch import Alert, Finding, FindingKind, Mark, Severity
@@ -223,12 +223,14 @@ stories = st.lists(lives(), max_size=8, unique_by=lambda story: story[0].finding
 END = mark(1_000)
 
 
+@settings(deadline=None)
 @given(story=stories, data=st.data())
 def test_the_order_of_arrival_does_not_matter(story: list[Finding], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(story))
     assert said(run([*shuffled, END])) == said(run([*story, END]))
 
 
+@settings(deadline=None)
 @given(story=stories, times=st.lists(st.integers(0, 60), max_size=6))
 def test_how_often_marks_come_does_not_matter(story: list[Finding], times: list[int]) -> None:
     marked: list[Finding | Mark] = [*story, *map(mark, sorted(times)), END]

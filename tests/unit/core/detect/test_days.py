@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.watch import Finding, FindingKind
@@ -148,6 +148,7 @@ def test_history_teaches_a_new_deployment() -> None:
     assert told(iter(bills[110:]), watch) == []
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     usd=st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=2 * KEPT),
     skipped=st.integers(0, 300),
