@@ -219,6 +219,7 @@ class Worker(Service):
             self.settings,
             group=kafka.group_name(self.settings, stage),
             client_id=f"spendstream-{stage}",
+            group_instance_id=self.settings.kafka.member or None,
         )
 
 
@@ -238,6 +239,7 @@ def faust_app(settings: Settings) -> faust.App:
         broker_max_poll_records=settings.stages.max_records_per_poll,
         broker_session_timeout=settings.kafka.session_timeout_seconds,
         broker_rebalance_timeout=settings.kafka.rebalance_timeout_seconds,
+        consumer_group_instance_id=settings.kafka.member or None,
         consumer_max_fetch_size=kafka.MAX_MESSAGE_BYTES,
         datadir=folder,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -71,7 +72,7 @@ class Process:
         self._started = time.monotonic()
         self._process = psutil.Popen(
             command,
-            env={**psutil.Process().environ(), **environment, "SPENDSTREAM_METRICS__PORT": str(self._port)},
+            env={**os.environ, **environment, "SPENDSTREAM_METRICS__PORT": str(self._port)},
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
