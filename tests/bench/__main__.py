@@ -163,10 +163,15 @@ def latency(broker: RealKafka, plan: Plan, grown: list[dict[str, Any]]) -> dict[
 
 
 def recovery(broker: RealKafka, plan: Plan, idles: dict[str, Idle]) -> dict[str, Any]:
-    """A worker that was ended in its work, and the one after it."""
-    with new_run(broker) as run:
-        found = together.recovery(run, plan.recovery_keys, plan.recovery_events, idles["all"].start_seconds)
-    return {"rows": [asdict(one) for one in found]}
+    """A worker that was ended in its work, and the one after it: with a name in its groups, and without."""
+    rows = []
+    for member, ends in (("bench", ("SIGKILL", "SIGTERM")), ("", ("SIGKILL",))):
+        with new_run(broker, member=member) as run:
+            first_start = idles["all"].start_seconds
+            found = together.recovery(run, plan.recovery_keys, plan.recovery_events, ends, first_start)
+        rows += [asdict(one) for one in found]
+        console.print(rows)
+    return {"rows": rows}
 
 
 class Watch:

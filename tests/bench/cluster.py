@@ -38,6 +38,7 @@ class Run:
         return {
             "SPENDSTREAM_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
             "SPENDSTREAM_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
+            "SPENDSTREAM_KAFKA__MEMBER": self.settings.kafka.member,
             "SPENDSTREAM_CLICKHOUSE__URL": self.settings.clickhouse.url,
             "SPENDSTREAM_STAGES__STATE_DIR": str(self.settings.stages.state_dir),
             "SPENDSTREAM_ALERTS__LOG": "false",
@@ -152,14 +153,15 @@ def real_kafka() -> Iterator[RealKafka]:
 
 
 @contextlib.contextmanager
-def new_run(broker: RealKafka) -> Iterator[Run]:
-    """A fresh deployment."""
+def new_run(broker: RealKafka, *, member: str = "") -> Iterator[Run]:
+    """A fresh deployment. `member`: the name of its worker in its groups, none by default."""
     with TemporaryDirectory(prefix="bench-run-") as text:
         folder = Path(text)
         base = Settings()
+        own = {"topic_prefix": f"b{uuid.uuid4().hex[:8]}.", "member": member}
         settings = base.model_copy(
             update={
-                "kafka": broker.configure(base.kafka.model_copy(update={"topic_prefix": f"b{uuid.uuid4().hex[:8]}."})),
+                "kafka": broker.configure(base.kafka.model_copy(update=own)),
                 "clickhouse": base.clickhouse.model_copy(update={"url": f"chdb://{folder / 'clickhouse'}"}),
                 "stages": base.stages.model_copy(update={"state_dir": folder / "state"}),
             }

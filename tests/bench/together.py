@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.app import STAGES
@@ -12,7 +13,6 @@ from tests.bench.workers import POLL_SECONDS, Idle, Process, committed, drained,
 
 BATCH = 500
 BEHIND = 20_000  # events that are under way, or came since, when a worker starts again
-ENDS = ("SIGKILL", "SIGTERM")
 BACK_SECONDS = 300.0
 
 
@@ -34,6 +34,7 @@ class Recovery:
     """Seconds from the start of a process, after another was ended in the middle of its work."""
 
     ended_by: str
+    named: bool  # whether the worker had a name of its own (`kafka.member`)
     series: int
     held_seconds: float  # until it held all its partitions, their state read
     caught_up_seconds: float  # until nothing was left to read, as the stages say it
@@ -59,8 +60,8 @@ def whole(run: Run, events: int, keys: int, idles: dict[str, Idle]) -> Whole:
     return Whole(events, keys, series, cost, speed, before.rss_bytes, most)
 
 
-def recovery(run: Run, keys: int, events: int, idle_start: float) -> list[Recovery]:
-    """Give a worker a state, end it in the middle of work by SIGKILL, then by SIGTERM, and start another each time.
+def recovery(run: Run, keys: int, events: int, ends: Sequence[str], idle_start: float) -> list[Recovery]:
+    """Give a worker a state, end it in the middle of work by each of `ends`, and start another each time.
 
     Checkpoints are those that it writes as it works. Raises RuntimeError unless each event landed once after all.
     """
@@ -70,7 +71,7 @@ def recovery(run: Run, keys: int, events: int, idle_start: float) -> list[Recove
     process = start(run, *STAGES)
     try:
         drained(run, process, *STAGES)
-        for ended_by in ENDS:
+        for ended_by in ends:
             series, before = watched(process), landed(process)
             run.fill(BEHIND // 2, keys, BATCH, first=events)
             until(process, lambda: landed(process) > before, "it works on what came")  # noqa: B023
@@ -81,7 +82,8 @@ def recovery(run: Run, keys: int, events: int, idle_start: float) -> list[Recove
             events += BEHIND
             process = start(run, *STAGES)
             held, caught_up, done = asyncio.run(_back(run, process))
-            found.append(Recovery(ended_by, series, held, caught_up, done, idle_start))
+            named = bool(run.settings.kafka.member)
+            found.append(Recovery(ended_by, named, series, held, caught_up, done, idle_start))
     finally:
         process.end()
     stored(run, events)
