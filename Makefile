@@ -38,7 +38,7 @@ test: lint  ## lint, types and all tests; those on the real Kafka need Java 17 a
 	@$(PYTEST) -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || $(NONE_CHOSEN)
 	@$(PYTEST) -m alone $(ARGS) || $(NONE_CHOSEN)
 
-faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 30 minutes; writes docs/faults.md
+faults: install  ## kill, pause, cut off and lie to the live stages on the real Kafka, for about 40 minutes; writes docs/faults.md
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: install  ## CPU, latency, growth and recovery beside other pipelines, 15 minutes on a quiet machine; writes docs/performance.md

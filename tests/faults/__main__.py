@@ -31,7 +31,7 @@ def main(
     ] = False,
     keep: Annotated[Path | None, typer.Option(help="a new folder for logs and data, which is then kept")] = None,
 ) -> None:
-    """Needs Java 17 and Maven, and half an hour. Exit status 0 only when every promise was kept."""
+    """Needs Java 17 and Maven, and some 40 minutes. Exit status 0 only when every promise was kept."""
     chosen = tuple(s for s in (scenarios.SHORT if short else scenarios.LONG) if only in s.name)
     if not chosen:
         typer.echo(f"Error: --only {only}: no fault has that in its name", err=True)
