@@ -71,8 +71,9 @@ def recovery(run: Run, keys: int, events: int, ends: Sequence[str], idle_start: 
     process = start(run, *STAGES)
     try:
         drained(run, process, *STAGES)
+        series = watched(process)  # before the first end: a worker that is new has not counted all of its own yet
         for ended_by in ends:
-            series, before = watched(process), landed(process)
+            before = landed(process)
             run.fill(BEHIND // 2, keys, BATCH, first=events)
             until(process, lambda: landed(process) > before, "it works on what came")  # noqa: B023
             if ended_by == "SIGKILL":
