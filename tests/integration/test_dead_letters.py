@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,7 +238,7 @@ def test_a_deployment_that_rejects_the_stream_stops_and_leaves_nothing_behind(
     asyncio.run(good_past())
     for attempt in range(3):
         why = asyncio.run(stopping(records(50, 300, per_record=3) if attempt == 0 else []))
-        assert "dead letters (time_out_of_range 10" in why
+        assert re.search(r"dead letters \(time_out_of_range [1-9]\d\d\)", why)  # 100 at least; they come many at a time
         assert "take back the last change" in why
         assert "--set dead_letters.stop_share=1" in why
     assert store.query("SELECT count() AS n FROM dead_letters") == [{"n": 0}]
