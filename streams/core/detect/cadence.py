@@ -13,6 +13,7 @@ MATERIAL = 0.05  # of the events: calls stamped by the whole second stand on a m
 MAIN = 0.5  # of the events: what few events must show
 NESTED = 0.5  # of the events on the next finer step: of minute buckets, 1 in 5 stands on five minutes by chance
 MEMORY = 1000.0  # events
+FEW = 6.0  # events below which nothing is said: the first call of a key stands on a minute's end in 1 of 60 by chance
 MANY = 300.0  # events from which a share as small as MATERIAL says something
 
 
@@ -36,6 +37,8 @@ class Pace:
         self.events = self.events * fade + events
         for index, step in enumerate(STEPS):
             self.counts[index] = self.counts[index] * fade + aligned.get(step, 0)
+        if self.events < FEW:
+            return False
         pace, finer = self.base, self.events
         for step, count in zip(STEPS, self.counts, strict=True):
             if count < self._needed(step) * self.events or (finer is not self.events and count < NESTED * finer):

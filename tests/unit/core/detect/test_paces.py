@@ -40,6 +40,13 @@ def test_calls_stamped_by_the_whole_second_are_watched_by_the_call() -> None:
     assert (learnt.seconds, changes) == (10, 0)
 
 
+def test_a_first_call_that_stands_on_a_full_minute_by_chance_says_nothing() -> None:
+    """It made a young key's pace a minute, the next call undid it, and warming up began anew with each."""
+    learnt = Pace(10)
+    assert not any(learnt.learn(1, marks) for marks in ({60: 1}, {}, {}, {60: 1}, {}, {}, {}))
+    assert learnt.seconds == 10
+
+
 def test_a_mixed_series_is_watched_no_more_finely_than_its_buckets() -> None:
     learnt = Pace(10)
     for minute in range(200):
