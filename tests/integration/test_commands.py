@@ -97,7 +97,7 @@ def test_from_init_to_a_row_and_a_dead_letter(deployment: Deployment) -> None:
 
 
 def _wait_until_read(deployment: Deployment, worker: subprocess.Popen[str]) -> None:
-    """Wait until the committed offsets of `land` show the three charges records and the dead letter."""
+    """Wait until `land` has committed past both charges and the dead letter; pulses stand among the charges."""
     import asyncio  # noqa: PLC0415  the test is a process user's view; only this look needs a client
 
     from streams.io.kafka import group_name, make_consumer  # noqa: PLC0415
@@ -110,20 +110,33 @@ def _wait_until_read(deployment: Deployment, worker: subprocess.Popen[str]) -> N
     )
     settings = Settings(kafka=kafka)
 
-    async def committed() -> int:
+    async def is_landed() -> bool:
         from aiokafka import TopicPartition  # noqa: PLC0415
+
+        from streams.core.packed import unpack  # noqa: PLC0415
 
         consumer = make_consumer(settings, group=group_name(settings, "land"), client_id="test")
         await consumer.start()
         try:
-            names = [(f"{kafka.topic_prefix}spend.charges", p) for p in range(4)]
-            names.append((f"{kafka.topic_prefix}spend.dead-letters", 0))
-            return sum([await consumer.committed(TopicPartition(*name)) or 0 for name in names])
+            charges = [TopicPartition(f"{kafka.topic_prefix}spend.charges", number) for number in range(4)]
+            letters = TopicPartition(f"{kafka.topic_prefix}spend.dead-letters", 0)
+            consumer.assign([*charges, letters])
+            ends = await consumer.end_offsets([*charges, letters])
+            await consumer.seek_to_beginning(*charges, letters)
+            found: dict[TopicPartition, int] = {}
+            events = 0
+            while any([await consumer.position(tp) < ends[tp] for tp in (*charges, letters)]):
+                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                    for record in records:
+                        size = 1 if tp == letters else unpack(record.value).block.count
+                        events += size
+                        found |= {tp: record.offset} if size else {}
+            return events == 3 and all([(await consumer.committed(tp) or 0) > last for tp, last in found.items()])
         finally:
             await consumer.stop()
 
     until = time.monotonic() + 90
-    while asyncio.run(committed()) < 4:
+    while not asyncio.run(is_landed()):
         assert worker.poll() is None, "the worker ended"
         assert time.monotonic() < until, "the events were not landed in time"
         time.sleep(0.3)
