@@ -38,9 +38,8 @@ from streams.core.decode import LONGEST_TAG, LONGEST_TAG_VALUE, MOST_TAGS
 from streams.core.price.priced import times
 from streams.core.quick import usage_event
 from streams.core.sheet import Sheet
-from streams.core.tag import Owner
+from streams.core.tag import OWNED, Owner
 
-OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
 TEXT = {
     "provider": ("ServiceProviderName",), "service": ("ServiceName",), "sku": ("SkuMeter", "SkuId"),
     "sku_id": ("SkuId",), "region": ("RegionId",), "account": ("SubAccountId",), "account_name": ("SubAccountName",),

@@ -39,7 +39,7 @@ from streams.core.price.rate import Level
 from streams.core.price.schedule import Schedule
 from streams.core.price.tokens import Terms
 from streams.core.quick import LONGEST_ID, LONGEST_NAME
-from streams.core.tag import Owner
+from streams.core.tag import OWNED, Owner
 
 FEW = 8  # events for which columns are not worth their while
 MOST_PROFILES = 50_000  # names and tags are the producers': a flood of new ones must not fill the memory
@@ -57,7 +57,6 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """The fields that a plain call may have, with what stands for one that is missing; None where there is no default."""
 NOT_PLAIN = ("usage", "counts", "price_context")  # a provider's own body, and what few calls are billed for
-OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
 _envelope = itemgetter("specversion", "type", "source", "id", "time", "data")
 
 

@@ -23,7 +23,7 @@ from streams.core.decode import RawRecord, Rejected, Rejection, dead_letter, eve
 from streams.core.packed import ChargeBatch
 from streams.core.price import Priced
 from streams.core.sheet import Sheet
-from streams.core.tag import Owner, Share, split
+from streams.core.tag import OWNED, Owner, Share, split
 
 
 class Prices(calls.Prices, bills.Prices, Protocol):
@@ -170,7 +170,6 @@ _USAGE = (
 )  # fmt: skip
 
 
-OWNED = ("team", "project", "environment", "feature", "cost_center", "principal", "allocation")
 _costs, _owner = attrgetter(*COSTS), attrgetter(*OWNED)
 
 

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from schemas.base import plain_decimal
 from schemas.events import LINE_ITEM, LineItem, UsageEvent
 from schemas.records import Charge
-from streams.core.charge import COSTS, OWNED, Charger
+from streams.core.charge import COSTS, Charger
 from streams.core.reprice import Standing, rebuild
+from streams.core.tag import OWNED
 
 MARK = "~"
 AMOUNTS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "ConsumedQuantity", "PricingQuantity")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -26,6 +26,10 @@ class Owner:
     cost_center: str = ""
     principal: str = ""
     allocation: str = UNALLOCATED
+
+
+OWNED = tuple(field.name for field in fields(Owner))
+"""What a charge says of its owner, by the fields of both."""
 
 
 class Share(NamedTuple):
