@@ -35,6 +35,7 @@ from streams.core.block import (
 )
 from streams.core.bounds import Bounds
 from streams.core.decode import LONGEST_TAG, LONGEST_TAG_VALUE, MOST_TAGS
+from streams.core.grouping import grouped
 from streams.core.price.priced import times
 from streams.core.quick import usage_event
 from streams.core.sheet import Sheet
@@ -123,9 +124,10 @@ class Bills:
         if self._version != self._owners.version or len(self._known) > MOST_OWNERS:
             self._version = self._owners.version
             self._known.clear()
-        names = [name for name in ("Tags", *self._owners.looks_at) if name in sheet.lines.schema.names]
+        looked_at = [name for name in ("Tags", *self._owners.looks_at) if name in sheet.lines.schema.names]
+        names = looked_at or ["ServiceName"]  # which every sheet has
         columns = [sheet.lines.column(name).dictionary_encode(null_encoding="encode") for name in names]
-        first, codes = _combinations([column.indices.to_numpy() for column in columns], sheet.lines.num_rows)
+        codes, first = grouped([column.indices.to_numpy() for column in columns])
         owners = []
         for place in first.tolist():
             key = (sheet.source, *(column[place].as_py() for column in columns))
@@ -150,7 +152,7 @@ class Bills:
             block.put("effective_cost_usd", effective)
             return
         days = lines.column("ChargePeriodStart").view(pa.int64()).to_numpy() // DAY
-        first, codes = _combinations([currency.indices.to_numpy(), days - days.min()], len(days))
+        codes, first = grouped([currency.indices.to_numpy(), days - days.min()])
         rates = [
             self._prices.usd(currency[place].as_py(), (EPOCH + timedelta(days=int(days[place]))).date())
             for place in first.tolist()
@@ -191,7 +193,7 @@ def _put_lines(block: Block, lines: pa.RecordBatch) -> None:
 
 def _put_unit_prices(block: Block, columns: dict[str, pa.Array]) -> None:
     prices = {name: amounts(column) for name, column in columns.items()}
-    first, codes = _combinations([_numbered(column) for column in prices.values()], block.count)
+    codes, first = grouped([_numbered(column) for column in prices.values()])
     texts = []
     for place in first.tolist():
         known = {name: price for name, column in prices.items() if (price := column[place]) is not None}
@@ -202,16 +204,6 @@ def _put_unit_prices(block: Block, columns: dict[str, pa.Array]) -> None:
 def _numbered(values: Sequence[object]) -> Whole:
     numbers: dict[object, int] = {}
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
-
-
-def _combinations(columns: Sequence[Whole], rows: int) -> tuple[Whole, Whole]:
-    """The first row of each distinct combination, and for each row the number of its own."""
-    keys = np.zeros(rows, np.int64)
-    for column in columns:
-        _, keys = np.unique(keys, return_inverse=True)  # few again, so that the product stays small
-        keys = keys * (int(column.max(initial=0)) + 1) + column
-    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
-    return first, codes
 
 
 def _taken(lines: pa.RecordBatch, places: Whole) -> pa.RecordBatch:
