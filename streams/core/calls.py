@@ -189,6 +189,8 @@ class Calls:
 
     def _profile(self, texts: dict[str, Any], tags: dict[str, Any]) -> Profile | None:
         """What these texts come to, None where that depends on more than they say."""
+        if not all(type(value) is str for value in tags.values()):
+            return None
         try:
             data = TokenCall.model_validate({**texts, "tags": tags})
             event = UsageEvent(source=texts["source"], id="any", type=TOKEN_CALL, time=EPOCH, data=data)
@@ -255,10 +257,22 @@ def _rows(items: Sequence[object]) -> _Rows:
         return rows
     _, _, source, name, time, content = (list(column) for column in zip(*envelopes, strict=True))
     rows.columns = {"source": source, "id": name, "time": time}
-    rows.columns |= {one: [data.get(one, default) for data in content] for one, default in DEFAULTS.items()}
-    for one in NOT_PLAIN:
-        rows.refuse(at for at, data in enumerate(content) if one in data)
+    found, odd = _fields(content)
+    rows.columns |= found
+    rows.refuse(odd)
     return rows
+
+
+def _fields(contents: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[int]]:
+    """The fields that a plain call may have, by column, and which calls have others."""
+    names = tuple(contents[0])
+    if all(tuple(data) == names for data in contents):  # a program writes the same fields each time: half the work
+        filled = dict(zip(names, map(list, zip(*map(dict.values, contents), strict=True)), strict=True))
+        missing = {one: [default] * len(contents) for one, default in DEFAULTS.items() if one not in filled}
+        odd = not filled.keys().isdisjoint(NOT_PLAIN)
+        return filled | missing, list(range(len(contents))) if odd else []
+    columns = {one: [data.get(one, default) for data in contents] for one, default in DEFAULTS.items()}
+    return columns, [at for at, data in enumerate(contents) if not data.keys().isdisjoint(NOT_PLAIN)]
 
 
 def _check_texts(rows: _Rows) -> None:
@@ -273,18 +287,21 @@ def _check_texts(rows: _Rows) -> None:
     if set(map(type, columns["batch"])) != {bool}:
         rows.refuse(at for at, value in enumerate(columns["batch"]) if type(value) is not bool)
         columns["batch"] = [value if type(value) is bool else False for value in columns["batch"]]
-    rows.refuse(at for at, value in enumerate(columns["duration_ms"]) if value is not None and not _is_duration(value))
-    keys: list[Any] = []
-    for at, tags in enumerate(columns["tags"]):
-        plain = type(tags) is dict and all(type(value) is str for value in tags.values())
-        keys.append(tuple(tags.items()) if plain else ())
-        if not plain:
-            rows.refuse([at])
-    columns["tags"] = keys
+    _durations(rows)
+    if set(map(type, columns["tags"])) != {dict}:
+        rows.refuse(at for at, value in enumerate(columns["tags"]) if type(value) is not dict)
+        columns["tags"] = [value if type(value) is dict else {} for value in columns["tags"]]
+    columns["tags"] = [tuple(tags.items()) for tags in columns["tags"]]
 
 
-def _is_duration(value: object) -> bool:
-    return type(value) in {float, int} and 0 <= cast("float", value) < float("inf")
+def _durations(rows: _Rows) -> None:
+    """Leave what has a duration that is none. No charge says how long a call took."""
+    column = rows.columns["duration_ms"]
+    if not set(map(type, column)) <= {float, int, type(None)}:
+        rows.refuse(at for at, value in enumerate(column) if type(value) not in {float, int, type(None)})
+        column = [value if type(value) in {float, int} else None for value in column]
+    numbers = np.array([0 if value is None else value for value in column], dtype=np.float64)
+    rows.good &= (numbers >= 0) & (numbers < np.inf)
 
 
 def _texts(rows: _Rows, name: str, longest: int, *, least: int = 0, optional: bool = False) -> None:
