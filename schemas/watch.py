@@ -53,7 +53,8 @@ class SeriesTick(Contract):
 class Ticks(Contract):
     """A closed window as one source partition saw it: those of its series that live in this partition of the topic.
 
-    An upsert of (series, window, source partition), so repeating it is harmless.
+    An upsert of (series, window, source partition), so repeating it is harmless. A series names its dimensions in the
+    order of `DIMENSIONS`.
     """
 
     type: Literal["ticks"] = "ticks"

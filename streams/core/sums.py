@@ -20,7 +20,10 @@ ZERO = Decimal(0)
 MONEY = 8  # how many of the sums, from the first, are decimals; the others are counts
 
 SeriesKey = tuple[tuple[str, str], ...]
-"""A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made."""
+"""A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made.
+
+On Kafka it is an object in the same order, so that reading it sorts nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -210,12 +213,12 @@ def _from_json(value: bytes) -> list[Tick] | Watermark:
         return Watermark(wire["meter"], wire["window_seconds"], origin, time, wire["idle"])
     meter, seconds = wire["meter"], wire["window_seconds"]
     start = int(datetime.fromisoformat(wire["window_start"]).timestamp())
-    parts = [(series_key(part["series"]), Sums.from_wire(part["sums"])) for part in wire["parts"]]
+    parts = [(tuple(part["series"].items()), Sums.from_wire(part["sums"])) for part in wire["parts"]]
     return [
         Tick(
             Window(
                 meter,
-                series_key(tick["series"]),
+                tuple(tick["series"].items()),
                 start,
                 seconds,
                 Sums.from_wire(tick["sums"]),

@@ -129,7 +129,10 @@ class Merger:
         for part in ordered:
             whole.sums.add(part.sums)
             for key, sums in part.cells:
-                cells.setdefault(key, Sums()).add(sums)
+                into = cells.get(key)
+                if into is None:
+                    into = cells[key] = Sums()
+                into.add(sums)
             for step, count in part.aligned.items():
                 whole.aligned[step] = whole.aligned.get(step, 0) + count
         whole.cells = dearest(list(cells.items()), self._max_cells)
