@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 STAGES = ("price", "land", "roll", "detect", "alert")
 WATCH_SECONDS = 1.0
+FETCHES_WAITING = 4  # of a usage topic, each of up to 16 MiB
 
 
 def utc_now() -> datetime:
@@ -158,7 +159,7 @@ class Worker(Service):
         )
         await self.add_runtime_dependency(valve)
         charger = build.charger(self.settings, tagger)
-        gathering = Gathering(charger, valve, self.metrics, self.settings.stages.sends_in_flight)
+        gathering = Gathering(charger, valve, self.metrics)
         await self.add_runtime_dependency(gathering)
         add_price_agents(app, gathering, name)
         await self.add_runtime_dependency(Pulse(app, outlet, _beats(self.settings), utc_now))
@@ -235,7 +236,7 @@ def faust_app(settings: Settings) -> faust.App:
         topic_allow_declare=False,  # topics are made by `spendstream init`, as the contract has them
         topic_disable_leader=True,
         stream_wait_empty=False,  # a broker that is away would hold a rebalance; what is repeated is recognised
-        stream_buffer_maxsize=settings.stages.sends_in_flight,
+        stream_buffer_maxsize=FETCHES_WAITING,
         broker_max_poll_records=settings.stages.max_records_per_poll,
         broker_session_timeout=settings.kafka.session_timeout_seconds,
         broker_rebalance_timeout=settings.kafka.rebalance_timeout_seconds,

@@ -26,7 +26,7 @@ import faust
 import numpy as np
 import pyarrow as pa
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
@@ -48,6 +48,7 @@ log = structlog.get_logger()
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 BATCH_RECORDS, BATCH_BYTES = 1_000, 1 << 20  # that are charged together, in some ten milliseconds
 GATHER_SECONDS = 0.02
+MOST_WAITING = 16  # batches of a topic that wait to be charged
 
 
 @dataclass(slots=True)
@@ -63,9 +64,23 @@ class _Send:
 
 
 @dataclass(slots=True)
-class _InFlight:
-    """Source records whose outputs are on their way."""
+class Batch:
+    """Records of one partition, in their order, and the events of Faust that end with them: those are to be acked."""
 
+    records: list[RawRecord]
+    events: list[Any]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the records."""
+        return sum(len(record.value or b"") for record in self.records)
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """What waits for outputs that are on their way: the last of the records, and the events to ack after it."""
+
+    last: Position
     events: Sequence[Any]
     sends: list[_Send] = field(default_factory=list)
 
@@ -78,10 +93,11 @@ class Outlet(Service):
         self._make = producer
         self._limit = limit
         self._name = name
+        self._names = {topic.name: name(topic) for topic in USAGE_TOPICS}
         self._queues: dict[str, asyncio.Queue[_InFlight]] = {}
         self._producer: AIOKafkaProducer | None = None
         self._partitions = 1
-        self.acked: dict[tuple[str, int], int] = {}  # the last offset acked, by topic on the cluster and partition
+        self.acked: dict[tuple[str, int], int] = {}  # the last offset done, by topic on the cluster and partition
         self.progress_at = time.monotonic()
 
     async def on_start(self) -> None:
@@ -94,20 +110,20 @@ class Outlet(Service):
         if self._producer is not None:
             await self._producer.stop()
 
-    async def put(self, topic: str, events: Sequence[Any], charged: Charged) -> None:
-        """Send what came of records of one partition and queue their acks. Waits while too much is in flight."""
+    async def put(self, topic: str, batch: Batch, charged: Charged) -> None:
+        """Send what came of a batch and queue its acks. Waits while too much is in flight."""
         queue = self._queues.get(topic)
         if queue is None:
             queue = self._queues[topic] = asyncio.Queue(self._limit)
             self.add_future(self._ack_in_order(queue))
-        item = _InFlight(events)
-        positions = [Position(topic, event.message.partition, event.message.offset) for event in events]
+        positions = [record.position for record in batch.records]
+        item = _InFlight(positions[-1], batch.events)
         partition = positions[0].partition
         letters = charged.dead_letters
         try:
             value = pack(charged.batch(positions))
         except (ValueError, TypeError) as error:  # charges that can't be written; what escaped here would be lost
-            letters = [refused(_raw(topic, event), error) for event in events]
+            letters = [refused(record, error) for record in batch.records]
             value = pack(ChargeBatch(topic, partition, positions[0].offset, positions[-1].offset))
         item.sends.append(_Send(self._name(CHARGES), None, value, partition % self._partitions, COLUMN_HEADERS))
         for letter in letters:
@@ -142,8 +158,7 @@ class Outlet(Service):
                 await self._confirmed(send)
             for event in item.events:
                 event.ack()
-            message = item.events[-1].message
-            self.acked[message.topic, message.partition] = message.offset
+            self.acked[self._names[item.last.topic], item.last.partition] = item.last.offset
             self.progress_at = time.monotonic()
 
     async def _confirmed(self, send: _Send) -> None:
@@ -162,78 +177,97 @@ class Outlet(Service):
             send.delivery = await self._start(send)
 
 
-@dataclass(slots=True)
 class _Waiting:
-    """The records of a topic that wait to be charged, and their bytes."""
+    """The batches of a topic that wait to be charged, and how much they are."""
 
-    events: asyncio.Queue[Any]
-    size: int = 0
+    def __init__(self) -> None:
+        self._batches: asyncio.Queue[Batch] = asyncio.Queue(MOST_WAITING)
+        self._records = self._bytes = 0
 
-    async def put(self, event: Any) -> None:
-        await self.events.put(event)
-        self.size += len(event.value or b"")
+    async def put(self, batch: Batch) -> None:
+        await self._batches.put(batch)
+        self._records += len(batch.records)
+        self._bytes += batch.size
 
-    async def take(self) -> list[Any]:
-        """At least one record, and what comes within a moment after it, as much as may be charged together."""
-        taken = [await self.events.get()]
-        if self.size < BATCH_BYTES and self.events.qsize() < BATCH_RECORDS:
+    async def take(self) -> list[Batch]:
+        """At least one batch, and what comes within a moment after it, as much as may be charged together."""
+        taken = [await self._batches.get()]
+        if self._records < BATCH_RECORDS and self._bytes < BATCH_BYTES:
             await asyncio.sleep(GATHER_SECONDS)
-        size = len(taken[0].value or b"")
-        while not self.events.empty() and len(taken) < BATCH_RECORDS and size < BATCH_BYTES:
-            taken.append(self.events.get_nowait())
-            size += len(taken[-1].value or b"")
-        self.size -= size
+        records, size = len(taken[0].records), taken[0].size
+        while not self._batches.empty() and records < BATCH_RECORDS and size < BATCH_BYTES:
+            taken.append(self._batches.get_nowait())
+            records += len(taken[-1].records)
+            size += taken[-1].size
+        self._records -= records
+        self._bytes -= size
         return taken
 
 
 class Gathering(Service):
     """Between the agents and the valve: charges together what waits of a topic, by partition.
 
-    A batch costs some hundred microseconds whatever its size, so many small records share one. Faust hands over one at
-    a time, so a moment is given to it.
+    A batch costs some hundred microseconds whatever its size, so many small records share one. What is fetched at once
+    may be one record or hundreds of arrays: a moment is given to the first, and the second is taken apart, or the loop
+    would stand still meanwhile.
     """
 
-    def __init__(self, charger: Charger, valve: Valve, metrics: Metrics, most_waiting: int) -> None:
+    def __init__(self, charger: Charger, valve: Valve, metrics: Metrics) -> None:
         super().__init__()
         self._charger = charger
         self._valve = valve
         self._metrics = metrics
-        self._most = most_waiting
         self._waiting: dict[str, _Waiting] = {}
 
     async def put(self, topic: str, event: Any) -> None:
-        """Take a record. Waits while too many do."""
+        """Take the records of an event. Waits while too many do."""
         waiting = self._waiting.get(topic)
         if waiting is None:
-            waiting = self._waiting[topic] = _Waiting(asyncio.Queue(self._most))
+            waiting = self._waiting[topic] = _Waiting()
             self.add_future(self._charge(topic, waiting))
-        await waiting.put(event)
+        for batch in taken_apart(topic, event):
+            await waiting.put(batch)
 
     async def _charge(self, topic: str, waiting: _Waiting) -> None:
         while not self.should_stop:
-            for events in _by_partition(await waiting.take()):
+            for batch in _by_partition(await waiting.take()):
                 with self._metrics.stage_seconds.labels("price").time():
-                    charged = self._charger.charge_all([_raw(topic, event) for event in events])
-                await self._valve.put(topic, events, charged)
+                    charged = self._charger.charge_all(batch.records)
+                await self._valve.put(topic, batch, charged)
                 await asyncio.sleep(0)  # a full queue would keep the loop, and the other stages, waiting
 
 
-def _by_partition(events: Sequence[Any]) -> Iterable[list[Any]]:
-    """The records of each partition, in their order."""
-    found: dict[int, list[Any]] = {}
-    for event in events:
-        found.setdefault(event.message.partition, []).append(event)
+def taken_apart(topic: str, event: Any) -> Iterable[Batch]:
+    """The records of an event, as many as may be charged together at once. The last has the event."""
+    waiting = Batch([], [])
+    size = 0
+    for record in event.value:
+        if waiting.records and (len(waiting.records) >= BATCH_RECORDS or size >= BATCH_BYTES):
+            yield waiting
+            waiting, size = Batch([], []), 0
+        waiting.records.append(_raw(topic, record))
+        size += len(record.value or b"")
+    waiting.events.append(event)
+    yield waiting
+
+
+def _by_partition(batches: Sequence[Batch]) -> Iterable[Batch]:
+    """One batch of each partition, in the order of its records."""
+    found: dict[int, Batch] = {}
+    for batch in batches:
+        whole = found.setdefault(batch.records[0].position.partition, Batch([], []))
+        whole.records += batch.records
+        whole.events += batch.events
     return found.values()
 
 
-def _raw(topic: str, event: Any) -> RawRecord:
-    """The record of a Faust event, under the contract's name of its topic."""
-    message = event.message
+def _raw(topic: str, record: ConsumerRecord) -> RawRecord:
+    """A record under the contract's name of its topic."""
     return RawRecord(
-        value=event.value,
-        headers=tuple(message.headers or ()),
-        position=Position(topic, message.partition, message.offset),
-        received_at=arrived(message.timestamp),
+        value=record.value,
+        headers=tuple(record.headers),
+        position=Position(topic, record.partition, record.offset),
+        received_at=arrived(record.timestamp),
     )
 
 
@@ -246,7 +280,7 @@ def add_price_agents(app: faust.App, gathering: Gathering, name: Callable[[Topic
 
 def _agent(topic: str, gathering: Gathering) -> Callable[[faust.StreamT[Any]], Awaitable[None]]:
     async def price(stream: faust.StreamT[Any]) -> None:
-        async for event in cast("faust.Stream[bytes]", stream).noack().events():
+        async for event in cast("faust.Stream[Sequence[ConsumerRecord]]", stream).noack().events():
             await gathering.put(topic, event)
 
     return price
@@ -255,19 +289,19 @@ def _agent(topic: str, gathering: Gathering) -> Callable[[faust.StreamT[Any]], A
 def counted(outlet: Outlet, metrics: Metrics) -> Send:
     """The outlet's `put`, with what goes through it in the metrics."""
 
-    async def send(topic: str, events: Sequence[Any], charged: Charged) -> None:
-        await outlet.put(topic, events, charged)
-        metrics.records.labels("price", topic).inc(len(events))
-        metrics.batch.labels("price").observe(len(events))
+    async def send(topic: str, batch: Batch, charged: Charged) -> None:
+        await outlet.put(topic, batch, charged)
+        metrics.records.labels("price", topic).inc(len(batch.records))
+        metrics.batch.labels("price").observe(len(batch.records))
         _count(metrics, charged)
 
     return send
 
 
-def arrived(timestamp: float | None) -> datetime:
-    """A record's time stamp, in seconds. A producer may set any: what can't be one is 1970, and its events too late."""
+def arrived(timestamp: int) -> datetime:
+    """A record's time stamp, in milliseconds. A producer may set any: what is none is 1970, and its events too late."""
     try:
-        at = datetime.fromtimestamp(cast("float", timestamp), UTC)
+        at = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return EPOCH
     return at if 2000 <= at.year < 2200 else EPOCH

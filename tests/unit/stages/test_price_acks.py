@@ -9,10 +9,13 @@ from typing import Any
 
 from aiokafka.errors import KafkaConnectionError
 
+from schemas.records import Position
 from schemas.topics import TOKEN_CALLS
 from streams.core.charge import Charged
+from streams.core.decode import RawRecord
+from streams.metrics import Metrics
 from streams.stages import price
-from streams.stages.price import Outlet
+from streams.stages.price import Batch, Gathering, Outlet, taken_apart
 
 NAME = TOKEN_CALLS.name
 
@@ -34,20 +37,26 @@ class SlowBroker:
         return self.deliveries[-1]
 
 
-@dataclass
-class Event:
-    """What Faust hands over of a record."""
+@dataclass(frozen=True)
+class Fetched:
+    """A record as aiokafka hands it over."""
 
     offset: int
-    acked: list[int]
-    value: bytes = b""
+    value: bytes | None = b"{}"
+    partition: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 0
 
-    @property
-    def message(self) -> Any:
-        return type("Message", (), {"topic": NAME, "partition": 0, "offset": self.offset, "timestamp": 0.0})
+
+@dataclass
+class Event:
+    """What Faust hands over of records that were fetched at once."""
+
+    value: list[Fetched]
+    acked: list[int]
 
     def ack(self) -> None:
-        self.acked.append(self.offset)
+        self.acked.append(self.value[-1].offset)
 
 
 async def settle() -> None:
@@ -57,7 +66,8 @@ async def settle() -> None:
 
 async def put(outlet: Outlet, acked: list[int], *offsets: int) -> None:
     for offset in offsets:
-        await outlet.put(NAME, [Event(offset, acked)], Charged())
+        raw = RawRecord(b"", (), Position(NAME, 0, offset), None)
+        await outlet.put(NAME, Batch([raw], [Event([Fetched(offset)], acked)]), Charged())
 
 
 def test_an_ack_waits_for_its_delivery_and_for_all_older_ones(monkeypatch: Any) -> None:
@@ -87,3 +97,56 @@ def test_an_ack_waits_for_its_delivery_and_for_all_older_ones(monkeypatch: Any) 
         assert acked == [7, 8, 9]
 
     asyncio.run(run(check))
+
+
+def fetched(*sizes: int) -> Event:
+    return Event([Fetched(7 + number, b"x" * size) for number, size in enumerate(sizes)], [])
+
+
+def parts(event: Event) -> list[tuple[list[int], int]]:
+    """Of each batch: the offsets of its records, and how many events it acks."""
+    found = taken_apart(NAME, event)
+    return [([record.position.offset for record in batch.records], len(batch.events)) for batch in found]
+
+
+def test_what_is_fetched_at_once_is_acked_with_its_last_record_only(monkeypatch: Any) -> None:
+    assert parts(fetched(1, 1, 1)) == [([7, 8, 9], 1)]
+    monkeypatch.setattr(price, "BATCH_RECORDS", 2)
+    assert parts(fetched(1, 1, 1, 1, 1)) == [([7, 8], 0), ([9, 10], 0), ([11], 1)]
+    assert parts(fetched(1, 1)) == [([7, 8], 1)]
+    monkeypatch.setattr(price, "BATCH_BYTES", 10)
+    assert parts(fetched(10, 1, 30, 1)) == [([7], 0), ([8, 9], 0), ([10], 1)]
+
+
+def test_records_of_a_partition_stay_in_their_order_and_their_events_with_them() -> None:
+    """Batches of several partitions that wait are put together: a record that overtook another would be a repeat."""
+
+    class Charging:
+        def charge_all(self, _: list[RawRecord]) -> Charged:
+            return Charged()
+
+    class Valve:
+        def __init__(self) -> None:
+            self.put_in: list[Batch] = []
+
+        async def put(self, _: str, batch: Batch, __: Charged) -> None:
+            self.put_in.append(batch)
+
+    async def run() -> list[Batch]:
+        valve: Any = Valve()
+        charging: Any = Charging()
+        gathering = Gathering(charging, valve, Metrics())
+        async with gathering:
+            for partition, offset in ((0, 3), (1, 8), (0, 4), (1, 9), (0, 5)):
+                await gathering.put(NAME, Event([Fetched(offset, partition=partition)], []))
+            async with asyncio.timeout(60):
+                while sum(len(batch.events) for batch in valve.put_in) < 5:  # noqa: ASYNC110  it has no event
+                    await asyncio.sleep(0.001)
+        return valve.put_in  # type: ignore[no-any-return]
+
+    found: dict[int, list[int]] = {}
+    for batch in asyncio.run(run()):
+        assert [event.value[-1].offset for event in batch.events] == [raw.position.offset for raw in batch.records]
+        for raw in batch.records:
+            found.setdefault(raw.position.partition, []).append(raw.position.offset)
+    assert found == {0: [3, 4, 5], 1: [8, 9]}
