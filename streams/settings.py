@@ -155,7 +155,7 @@ class Roll(Section):
 class Land(Section):
     """Batches into ClickHouse."""
 
-    batch_rows: Annotated[int, Field(ge=1)] = 20_000
+    batch_rows: Annotated[int, Field(ge=1)] = 50_000
     linger_seconds: Annotated[float, Field(ge=0)] = 1.0
 
 

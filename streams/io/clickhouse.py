@@ -48,7 +48,9 @@ MENDS = {
     516: "clickhouse.username or password is refused",
     497: "the user lacks a grant",
 }
-RECENT_SECONDS, DAY_SECONDS = 3_600, 86_400
+# How old a batch's own claims are, mostly: what was claimed since is read through for them. A repeated claim may be older.
+CLAIM_SECONDS = (30, 3_600)
+DAY_SECONDS = 86_400
 OPEN_INTENTS = """
 SELECT topic, partition, any(first_offset) AS first, any(last_offset) AS last, batch,
        any(land_intents.digest) AS digest, min(land_intents.saved_at) AS saved_at
@@ -142,7 +144,7 @@ class ClickHouseStore:
         names = list(keys)
         claims: dict[str, Sequence[Any]] = {"key": names, "batch": [intent.batch] * len(names)}
         self._try("claim", lambda: self._insert("seen", claims, intent.token))
-        for seconds in (RECENT_SECONDS, DAY_SECONDS * self._config.seen_days):  # a repeated claim may be old
+        for seconds in (*CLAIM_SECONDS, DAY_SECONDS * self._config.seen_days):
             owners = self.query(OWNERS, {"batch": intent.batch, "seconds": seconds})[0]
             if owners["found"] == len(names):
                 return frozenset(owners["taken"])

@@ -13,6 +13,8 @@ import clickhouse_connect
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.settings import Land
+
 NAMES = ["id", "time", "model", "principal", "team", "input_tokens", "output_tokens"]
 TABLE = """
 CREATE TABLE IF NOT EXISTS calls
@@ -22,7 +24,7 @@ CREATE TABLE IF NOT EXISTS calls
 )
 ENGINE = MergeTree ORDER BY (team, model)
 """
-BATCH_ROWS = 20_000
+BATCH_ROWS = Land().batch_rows
 
 
 def columns() -> list[list[Any]]:
