@@ -101,7 +101,7 @@ class Partition:
         self.rows = 0
         self._replays = sorted(replays, key=lambda intent: (intent.first, intent.saved_at, intent.batch))
         self._records: list[Record] = []
-        self._oldest_at = 0.0
+        self._polls: list[tuple[int, float]] = []  # the last offset of each, and when it was: records wait since then
         self._patience = patience
         self._short_since: float | None = None
 
@@ -117,8 +117,8 @@ class Partition:
 
     def add(self, records: Sequence[Record], now: float) -> None:
         """Take what was polled at `now`."""
-        if records and not self._records:
-            self._oldest_at = now
+        if records:
+            self._polls.append((records[-1].offset, now))
         self._records.extend(records)
         self.rows += sum(record.rows for record in records)
 
@@ -129,7 +129,7 @@ class Partition:
         """
         if self._replays:
             return self._replay(self._replays[0], now, end)
-        if not self._records or (self.rows < rows and now - self._oldest_at < linger):
+        if not self._records or (self.rows < rows and now - self._polls[0][1] < linger):
             return None
         size = taken = 0
         while taken < len(self._records) and size < rows:
@@ -137,7 +137,7 @@ class Partition:
             taken += 1
         return Work(tuple(self._records[:taken]))
 
-    def finish(self, work: Work, now: float) -> int | None:
+    def finish(self, work: Work) -> int | None:
         """The work is landed, or given up where it is not intact. Returns the offset to commit where that has moved."""
         before = self.committed
         if work.replay is None:
@@ -149,8 +149,8 @@ class Partition:
                 self.committed = work.replay.last + 1
         if not self._replays:
             self._records = [record for record in self._records if record.offset >= self.committed]
+            self._polls = [poll for poll in self._polls if poll[0] >= self.committed]
             self.rows = sum(record.rows for record in self._records)
-            self._oldest_at = now
         return self.committed if self.committed != before else None
 
     def _replay(self, intent: Intent, now: float, end: int | None) -> Work | None:

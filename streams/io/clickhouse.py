@@ -48,7 +48,7 @@ MENDS = {
     516: "clickhouse.username or password is refused",
     497: "the user lacks a grant",
 }
-# How old a batch's own claims are, mostly: what was claimed since is read through for them. A repeated claim may be older.
+# How old the own claims of a batch are, mostly; what was claimed since is read through. A repeated claim may be older.
 CLAIM_SECONDS = (30, 3_600)
 DAY_SECONDS = 86_400
 OPEN_INTENTS = """

@@ -104,7 +104,7 @@ class PartitionLander(MemberService):
                 held, lambda: put(self._store, held.table, work.records, intent, self.clock())
             )
             self._figures.landed(held.table, work.records, result, self.clock())
-        offset = partition.finish(work, time.monotonic())
+        offset = partition.finish(work)
         self._progress_at = time.monotonic()
         self.metrics.stage_seconds.labels(STAGE).observe(self._progress_at - started)
         if partition.rows < self.settings.land.batch_rows or partition.replaying:

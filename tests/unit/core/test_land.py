@@ -145,7 +145,7 @@ def test_an_intent_beyond_the_end_of_the_log_is_given_up_when_it_stays_so() -> N
     work = partition.next(150.0, rows=1, linger=0.0, end=4)
     assert work is not None
     assert not work.intact
-    partition.finish(work, 150.0)
+    partition.finish(work)
     assert partition.next(150.0, rows=4, linger=0.0) == Work(tuple(records[:4]))
 
 
@@ -159,8 +159,22 @@ def test_a_batch_is_due_when_full_or_when_its_oldest_record_has_waited() -> None
     full = partition.next(100.0, rows=2, linger=1.0)
     assert full is not None
     assert [record.offset for record in full.records] == [5, 6]
-    assert partition.finish(full, 101.0) == 7
+    assert partition.finish(full) == 7
     assert partition.rows == 1
+
+
+def test_what_came_while_another_batch_landed_waits_since_it_came() -> None:
+    partition = Partition(committed=5)
+    partition.add([read(charges(charge(5)), offset=5)], now=100.0)
+    first = partition.next(101.0, rows=4, linger=1.0)
+    assert first is not None
+    partition.add([read(charges(charge(6)), offset=6)], now=101.1)
+    partition.add([read(charges(charge(7)), offset=7)], now=101.5)
+    partition.finish(first)
+    assert partition.next(102.0, rows=4, linger=1.0) is None
+    due = partition.next(102.1, rows=4, linger=1.0)
+    assert due is not None
+    assert [record.offset for record in due.records] == [6, 7]
 
 
 def test_an_open_intent_comes_first_with_exactly_its_records() -> None:
@@ -174,7 +188,7 @@ def test_an_open_intent_comes_first_with_exactly_its_records() -> None:
     assert work == Work(tuple(records[2:6]), cut_off)
     assert work is not None
     assert work.intact
-    assert partition.finish(work, 1.0) == 6
+    assert partition.finish(work) == 6
     assert not partition.replaying
 
 
@@ -186,7 +200,7 @@ def test_an_intent_before_the_committed_offset_is_repeated_and_moves_nothing_bac
     partition.add(records[1:], now=0.0)
     work = partition.next(0.0, rows=1, linger=0.0)
     assert work is not None
-    assert partition.finish(work, 0.0) is None
+    assert partition.finish(work) is None
     rest = partition.next(9.0, rows=9, linger=0.0)
     assert rest is not None
     assert [record.offset for record in rest.records] == [8, 9]
@@ -199,7 +213,7 @@ def test_an_intent_for_other_records_is_told_apart_and_given_up() -> None:
     work = partition.next(0.0, rows=3, linger=0.0)
     assert work is not None
     assert not work.intact
-    assert partition.finish(work, 0.0) is None
+    assert partition.finish(work) is None
     again = partition.next(0.0, rows=3, linger=0.0)
     assert again == Work(now)
 
@@ -258,4 +272,4 @@ def land(
         first, last = work.records[0].offset, work.records[-1].offset
         new = Intent("spend.charges", at, first, last, next(numbers), digest(work.records), NOON)
         put(store, CHARGE_TABLE, work.records, work.replay or new, NOON)
-        committed[at] = partition.finish(work, 1.0) or committed[at]
+        committed[at] = partition.finish(work) or committed[at]
