@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streams.app import STAGES
 from tests.bench.cluster import Lags, Run
 from tests.bench.measure import migrate, stored
-from tests.bench.workers import POLL_SECONDS, Idle, Process, committed, drained, lag, ready, start, until, worker
+from tests.bench.workers import POLL_SECONDS, Drain, Idle, Process, drained, lag, ready, start, until, worker
 
 BATCH = 500
 BEHIND = 20_000  # events that are under way, or came since, when a worker starts again
@@ -95,18 +95,15 @@ async def _back(run: Run, process: Process) -> tuple[float, float, float]:
     """Seconds until it holds its partitions, until it has nothing left to read, and until all is committed."""
     held = caught_up = 0.0
     async with Lags.open(run) as lags:
+        landing, all_of_it = Drain(run, lags, "price", "land"), Drain(run, lags, *STAGES)
         while process.took().seconds < BACK_SECONDS:
             now = process.took().seconds
             if not held and ready(process, STAGES):
                 held = now
             # `price` and `land` say that they are behind by nothing before they have done anything; the broker knows.
-            if (
-                held
-                and await committed(run, lags, "price", "land")
-                and _nothing_waits(process, "roll", "detect", "alert")
-            ):
+            if held and await landing.is_over() and (caught_up or _nothing_waits(process, "roll", "detect", "alert")):
                 caught_up = caught_up or now
-                if await committed(run, lags, *STAGES):
+                if await all_of_it.is_over():
                     return held, caught_up, now
             await asyncio.sleep(POLL_SECONDS)
     raise RuntimeError(f"the worker that took over was not done within {BACK_SECONDS:.0f} s")

@@ -140,20 +140,33 @@ def drained(run: Run, process: Process, *stages: str) -> Took:
 async def _drained(run: Run, process: Process, stages: Sequence[str]) -> Took:
     end = time.monotonic() + DRAIN_SECONDS
     async with Lags.open(run) as lags:
+        drain = Drain(run, lags, *stages)
         while time.monotonic() < end:
             took = process.took()
-            if await committed(run, lags, *stages):
+            if await drain.is_over():
                 return took
             await asyncio.sleep(POLL_SECONDS)
     raise RuntimeError(f"{', '.join(stages)} was not done within {DRAIN_SECONDS:.0f} s")
 
 
-async def committed(run: Run, lags: Lags, *stages: str) -> bool:
-    """Whether the stages committed all that they read. In their order: what one writes last the next has to read."""
-    for stage in stages:
-        if await lags.of(group_name(run.settings, stage), READS[stage]):
-            return False
-    return True
+class Drain:
+    """Whether stages committed all that they read: each once, after the one before it, whose last words it reads.
+
+    Pulses go on for ever, and stages commit now and then: that none has anything left at the same moment may never be.
+    """
+
+    def __init__(self, run: Run, lags: Lags, *stages: str) -> None:
+        self._run = run
+        self._lags = lags
+        self._left = list(stages)
+
+    async def is_over(self) -> bool:
+        while self._left:
+            stage = self._left[0]
+            if await self._lags.of(group_name(self._run.settings, stage), READS[stage]):
+                return False
+            del self._left[0]
+        return True
 
 
 def until(process: Process, holds: Callable[[], bool], what: str, seconds: float = DRAIN_SECONDS) -> Took:
