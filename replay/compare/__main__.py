@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from replay.compare import contest, pages, plots, tables
-from replay.compare.benchmarks import PACES, Benchmark, BenchmarkError, make, read
+from replay.compare.benchmarks import PACES, Benchmark, BenchmarkError, make, read, scorer_beside
 from replay.compare.contest import Result
 from replay.compare.published import line as published_line
 from replay.compare.scenes import Scene
@@ -47,7 +47,7 @@ def main(
         with TemporaryDirectory() as scratch:
             folder = work or Path(scratch)
             benchmarks = _benchmarks(incidents or [], generator, seeds, folder, console)
-            judge = scorer or _beside(generator)
+            judge = scorer or scorer_beside(generator)
             results = _contests(benchmarks, tuple(sensitivity or SENSITIVITIES), judge, folder, jobs, console)
             blocks = _blocks(results, out)
             if nab and nab_scorer:
@@ -57,12 +57,6 @@ def main(
         console.print(f"error: {error}", highlight=False, markup=False)
         raise typer.Exit(2) from None
     typer.echo(f"{len(results)} benchmarks; written into {out / PAGE} and {out / 'plots'}")
-
-
-def _beside(generator: Path | None) -> Path:
-    if generator is None:
-        raise BenchmarkError("--scorer: is needed where no --generator is given")
-    return generator.parent / "score.py"
 
 
 def _benchmarks(
@@ -92,20 +86,10 @@ def _contests(
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, ProcessPoolExecutor(jobs) as pool:
         task = progress.add_task("benchmarks", total=len(benchmarks))
-        waiting = {}
-        for one in benchmarks:
-            stamp = contest.stamp_of(one, sensitivities, scorer)
-            kept = contest.saved(work / one.name / "result.json", stamp)
-            if kept is not None:
-                results[one.name] = kept
-                progress.advance(task)
-                continue
-            waiting[pool.submit(contest.run, one, sensitivities, scorer, work)] = one, stamp
+        waiting = {pool.submit(contest.run, one, sensitivities, scorer, work): one.name for one in benchmarks}
         for done in as_completed(waiting):
-            one, stamp = waiting[done]
-            results[one.name] = done.result()
-            contest.save(results[one.name], work / one.name / "result.json", stamp)
-            progress.update(task, advance=1, description=f"benchmarks, last {one.name}")
+            results[waiting[done]] = done.result()
+            progress.update(task, advance=1, description=f"benchmarks, last {waiting[done]}")
     return [results[one.name] for one in benchmarks]
 
 

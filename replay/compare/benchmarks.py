@@ -97,6 +97,13 @@ def make(generator: Path, kind: str, seed: int, into: Path) -> Path:
     return out
 
 
+def scorer_beside(generator: Path | None) -> Path:
+    """The benchmarks' score.py. Raises BenchmarkError without a generator to look beside."""
+    if generator is None:
+        raise BenchmarkError("--scorer: is needed where no --generator is given")
+    return generator.parent / "score.py"
+
+
 def epoch(text: str) -> float:
     """Epoch seconds of an RFC 3339 time."""
     return datetime.fromisoformat(text).timestamp()

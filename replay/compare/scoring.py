@@ -16,6 +16,7 @@ from typing import Any
 from replay.compare.benchmarks import Benchmark, BenchmarkError
 
 ROW = re.compile(r"^(ok|MISS)\s+(\S+)\s+expect=(\w+)\s+delay=\s*(\S+)\s+alerts=(\d+) findings=(\d+)")
+FALSE = re.compile(r"^false alert (.+)")
 FIGURE = re.compile(r"^(\w+): (\S+)")
 
 Scorer = Callable[[Path, Path], str]
@@ -43,6 +44,7 @@ class Score:
     days: float
     at_stake_usd: float  # of the incidents that must page
     spent_usd: float  # of it before the alert
+    false: tuple[str, ...] = ()  # what the scorer says of false alerts: when, and whose
 
     @classmethod
     def summed(cls, scores: Iterable[Score]) -> Score:
@@ -55,6 +57,7 @@ class Score:
             sum(part.days for part in parts),
             sum(part.at_stake_usd for part in parts),
             sum(part.spent_usd for part in parts),
+            tuple(false for part in parts for false in part.false),
         )
 
     def expecting(self, expect: str) -> list[Outcome]:
@@ -118,15 +121,18 @@ def score(scorer: Scorer, benchmark: Benchmark, out: Path) -> Score:
     """Score the alerts in a folder."""
     kinds = {label.id: label.kind for label in benchmark.labels}
     figures: dict[str, str] = {}
-    outcomes = []
+    outcomes, false = [], []
     for line in scorer(benchmark.folder / "labels.json", out).splitlines():
         if row := ROW.match(line):
             verdict, label, expect, delay, alerts, _ = row.groups()
             seconds = None if delay == "-" else float(delay.rstrip("s"))
             outcomes.append(Outcome(kinds[label], expect, verdict == "ok", seconds, int(alerts)))
+        elif told := FALSE.match(line):
+            false.append(told[1])
         elif figure := FIGURE.match(line):
             figures[figure[1]] = figure[2]
     stake = sum(abs(label.excess_usd) for label in benchmark.labels if label.expect == "alert")
     share = figures["usd_spent_before_alert_share"]
     spent = 0.0 if share == "None" else float(share) * stake
-    return Score(tuple(outcomes), int(figures["alerts"]), int(figures["false_alerts"]), benchmark.days, stake, spent)
+    alerts, wrong = int(figures["alerts"]), int(figures["false_alerts"])
+    return Score(tuple(outcomes), alerts, wrong, benchmark.days, stake, spent, tuple(false))

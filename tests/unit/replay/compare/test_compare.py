@@ -10,8 +10,9 @@ from random import Random
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from replay.compare import contest, pages, plots, scoring, tables
+from replay.compare import contest, ours, pages, plots, scoring, tables
 from replay.compare.benchmarks import BenchmarkError, read
 from replay.compare.contest import OURS
 from replay.compare.episodes import Ledger, desk_of
@@ -83,6 +84,24 @@ def test_one_command_judges_everybody_on_the_same_history(folder: Path, tmp_path
     contest.save(result, again, "a stamp")
     assert contest.saved(again, "a stamp") == result
     assert contest.saved(again, "another") is None
+
+
+def test_what_is_kept_is_used_again_and_ours_can_be_scored_alone(folder: Path, tmp_path: Path) -> None:
+    scorer = shared("incidents") / "score.py"
+    arguments = [str(folder), "--scorer", str(scorer), "--work", str(tmp_path), "--verbose"]
+    first = CliRunner().invoke(ours.app, arguments)
+    assert "recall 1.000, false 0.00 a day, alerts per incident 1.00, median 60.0 s" in first.output
+    kept = tmp_path / folder.name / "windows.zst"
+    written = kept.stat().st_mtime_ns
+    assert CliRunner().invoke(ours.app, arguments).output == first.output
+    assert kept.stat().st_mtime_ns == written
+    (tmp_path / folder.name / "windows.stamp").write_text("of other code")
+    assert CliRunner().invoke(ours.app, arguments).output == first.output
+    assert kept.stat().st_mtime_ns > written
+    deaf = CliRunner().invoke(ours.app, [*arguments, "--sensitivity", "0.1"])
+    assert "MISSED runaway_loop-0" in deaf.output
+    unknown = CliRunner().invoke(ours.app, ["tea-1", "--scorer", str(scorer), "--work", str(tmp_path)])
+    assert (unknown.exit_code, "tea-1" in unknown.output) == (2, True)
 
 
 def traces(values: dict[SeriesKey, list[int]]) -> Traces:
