@@ -10,6 +10,8 @@ from __future__ import annotations
 from math import exp, log, sqrt
 from typing import Any, NamedTuple
 
+from streams.core.detect.heights import Habits, Heights
+
 SPANS = (1, 3, 10)  # windows
 LONGEST = SPANS[-1]
 FEW = 20  # windows: a usual of fewer would let ordinary windows set records that hide the next incident
@@ -17,6 +19,8 @@ FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, pe
 MARGINS = (log(1.7), log(1.5), log(1.4))  # how far beyond the record, per span
 CHANCE = 5.0  # standard deviations by which requests may come unevenly
 COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
+CLEARLY = 0.5  # of the margin, that the next must be above a habit
+NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary
 YOUNG = (log(1.25), log(1.5), log(2.0))  # added at birth, per span: longer ones see the day's tide, not known yet
 DAY = 86_400.0
 GROWN = DAY  # seconds in which that fades to 1/e
@@ -44,12 +48,17 @@ class Reading(NamedTuple):
 CALM = Reading(0.0, 1.0, 1, 0.0)
 
 
+def _by_chance(count: float, span: int) -> float:
+    """The log-ratio that so few requests a window come to by chance; 0 for what isn't counted, or countless."""
+    return log(1.0 + CHANCE * sqrt(2.0 / (count * span))) if 0 < count < COUNTABLE else 0.0
+
+
 class Gauge:
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
     __slots__ = (
-        "age", "den", "dens", "doubts", "held", "least", "logs", "num", "nums", "pad", "past", "records", "reference",
-        "scale", "seen", "skip", "stray", "until", "usual",
+        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "pad", "past",
+        "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
     )  # fmt: skip
 
     def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
@@ -71,6 +80,9 @@ class Gauge:
         self.usual = 0.0  # the usual ratio, as of before the newest window
         self.stray = 1.0  # how far an ordinary window is from the reference, as a part of it, in the mean
         self.doubts: list[float] = []  # the same of windows under suspicion, not learnt yet
+        self.values = NO_LOGS  # the ratio of each span that ends with the newest window
+        self.heights = Heights()  # of these
+        self.habits: Habits | None = None  # of logs, then values; made with the first incident
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
     def refresh(self) -> None:
@@ -96,10 +108,7 @@ class Gauge:
         ]
         if not 0 < count < COUNTABLE:
             return thresholds
-        return [
-            max(threshold, log(1.0 + CHANCE * sqrt(2.0 / (count * span))))
-            for threshold, span in zip(thresholds, SPANS, strict=True)
-        ]
+        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
 
     def _unrest(self) -> float:
         """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
@@ -131,8 +140,27 @@ class Gauge:
             return CALM
         thresholds = self.thresholds(sensitivity, count)
         scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
+        if self.age >= DAY:
+            self._weigh_heights(scores, sensitivity, count)
         best = max(range(3), key=scores.__getitem__)
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
+
+    def _weigh_heights(self, scores: list[float], sensitivity: float, count: float) -> None:
+        """What is high for the hour, but not for so restless a series, is unusual all the same where it is clearly
+        higher than this series has ever been: of what is counted, for GPUs and bill lines come as they were ordered.
+        And what it comes near to on ordinary days is not unusual."""
+        scale, young = self.scale / sensitivity, exp(-self.age / GROWN)
+        for index, value in enumerate(self.values):
+            highest = self.heights.highest(index)
+            if value <= 0 or highest <= 0:
+                continue
+            above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
+            if above < NEAR:
+                scores[index] = min(scores[index], 1.0)
+            elif above > 0 and count > 0:
+                beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)
+                floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
+                scores[index] = max(scores[index], min(beyond, self.logs[index] / floor))
 
     def _is_low(self, logs: list[float], sensitivity: float) -> bool:
         """Whether every span is below half its floor, and so of any threshold: most windows are."""
@@ -147,6 +175,7 @@ class Gauge:
         logs = self.logs
         if usual:
             self._watch_stray(suspect=suspect)
+            self.heights.learn(self.values, suspect=suspect)
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
@@ -156,6 +185,10 @@ class Gauge:
                 self.held = NO_LOGS
         else:
             self.skip |= 1
+            if logs is not NO_LOGS:
+                self.habits = self.habits or Habits()
+                self.habits.put([*logs, *self.values], self.age)
+        self.values = NO_LOGS
         self._grow(seconds)
         if len(self.nums) > LONGEST:
             self._smooth(self.nums.pop(0), self.dens.pop(0), seconds, life)
@@ -188,13 +221,14 @@ class Gauge:
     def forget(self, windows: int) -> None:
         """Don't learn the newest `windows`: they turned out unusual."""
         self.held = NO_LOGS
+        self.heights.forget()
         self.doubts.clear()
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
     def cut(self, windows: int) -> None:
         """Only the newest `windows` go on counting: what was before them is over."""
         self.nums, self.dens = self.nums[-windows:], self.dens[-windows:]
-        self.logs = NO_LOGS  # what they hold of it is no record
+        self.logs = self.values = NO_LOGS  # what they hold of it is no record
 
     def rest(self, windows: int, seconds: int, life: float) -> None:
         """`windows` with nothing went by."""
@@ -212,12 +246,20 @@ class Gauge:
         self.age += seconds
         if self.age >= self.until:
             self.past, self.records = self.records, [0.0, 0.0, 0.0]
+            self.heights.grow()
             self.until = self.age + min(max(GENERATION, MANY * seconds), self.age + DAY)
 
     def met(self, height: float) -> None:
         """A log-ratio that turned out to be nothing: the same again shall not be told."""
         for index, margin in enumerate(MARGINS):
             self.records[index] = max(self.records[index], height - margin * self.scale)
+
+    def passed(self) -> None:
+        """An incident has gone by itself. What has become a habit is told only where it is clearly higher."""
+        for heights in self.habits.passed() if self.habits is not None else ():
+            self.heights.learn(heights[len(SPANS) :], suspect=False)
+            for index, margin in enumerate(MARGINS):
+                self.records[index] = max(self.records[index], heights[index] - CLEARLY * margin * self.scale)
 
     def adopt(self) -> None:
         """The present level is the usual one from now on."""
@@ -235,6 +277,7 @@ class Gauge:
     def _weigh(self, reference: float, little: float) -> None:
         """Set `logs`: how far each span is above the reference, 0 where it isn't."""
         self.reference = reference
+        self.values = [0.0, 0.0, 0.0]
         base = reference + little
         if base <= 0:
             self.logs = NO_LOGS
@@ -247,7 +290,9 @@ class Gauge:
                 break
             num = nums[-1] if span == 1 else sum(nums[-span:])
             den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
-            ratio = ((num + padding) / den + little) / base if den else 0.0
+            value = (num + padding) / den if den else 0.0
+            self.values[index] = value
+            ratio = (value + little) / base if den else 0.0
             if ratio > 1.0:
                 logs[index], above = log(min(ratio, HUGE)), True
         self.logs = logs if above else NO_LOGS
@@ -257,6 +302,7 @@ class Gauge:
         return [
             self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
             list(self.records), self.past, self.held, self.usual, self.stray, self.least, self.doubts,
+            self.heights.to_json(), self.habits.to_json() if self.habits is not None else None,
         ]  # fmt: skip
 
     @classmethod
@@ -268,4 +314,8 @@ class Gauge:
         gauge.usual = state[12]
         if len(state) > FIELDS_V1:
             gauge.stray, gauge.least, gauge.doubts = state[13], state[14], list(state[15])
+            gauge.heights = Heights.from_json(state[16])
+            gauge.habits = Habits.from_json(state[17]) if state[17] is not None else None
+        else:
+            gauge.heights.past = None  # release 0.1 didn't look
         return gauge

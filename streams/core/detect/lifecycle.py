@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.records import Meter
 from schemas.watch import Decomposition, Finding, FindingKind
 from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
-from streams.core.detect.drivers import drivers, is_one_payers
+from streams.core.detect.drivers import drivers, main_payer
 from streams.core.detect.explain import explain
 from streams.core.detect.parts import Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
@@ -25,6 +25,9 @@ MORE = 1.5  # times: clearly more
 BREATH = 3600  # seconds after which it is worth one anyway
 IN_QUESTION = (NAMES, ("tokens_per_request", "unit_price", "mix"), ("unit_price", "mix"), ("volume",))
 """By LEVEL, SIZE, RATE, OWN: a finding about prices takes the volume as given."""
+YOUNG_PAYERS = {"token_call"}
+"""Where a payer too young to be judged is not left to its own series. Services and clusters often begin in lumps, and
+what they spend before they are known is told as new."""
 RISING = (FindingKind.SPIKE, FindingKind.CREEP)
 DECOMPOSED = (FindingKind.SPIKE, FindingKind.CREEP, FindingKind.NEW_SERIES)
 
@@ -103,13 +106,17 @@ class Case:
         return self.usual * min(FOLLOW, max(1.0 / FOLLOW, mid / self.mid))
 
     def look(self, whose: Series, rules: WatchRules) -> None:
-        """Hide what is one payer's and told by the payer's own series; show what turns out to be more than that."""
-        payer = whose.makeup.payer
+        """Hide what is one payer's and told by the payer's own series; show what turns out to be more than that. Of a
+        payer too young for its own series to judge is told here."""
+        makeup = whose.makeup
+        payer = makeup.payer
         if self.revision >= 0 or self.kind not in RISING or payer not in rules.payers:
             return
         own = any(name == payer for name, _ in whose.key)
         expected = self.stretch.expected[self.basis]
-        self.hidden = not own and is_one_payers(self.stretch.parts, whose.makeup.usual, expected, payer)
+        who = None if own else main_payer(self.stretch.parts, makeup.usual, expected, payer)
+        known = whose.meter not in YOUNG_PAYERS or who is None or makeup.knows(who, rules.warmup_windows)
+        self.hidden = who is not None and known
 
     def worth_telling(self, end: int, rules: WatchRules) -> bool:
         """Whether enough has changed since the last record."""

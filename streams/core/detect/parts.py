@@ -12,6 +12,9 @@ LIFE = 3 * 3600.0  # seconds in which the usual make-up is smoothed
 EPOCH_WINDOWS = 60  # windows summed before they are smoothed in; fewer while young
 PAYERS = {"token_call": "principal", "gpu_usage": "cluster", "line_item": "service"}
 """Who spends, by meter: a key, a cluster, a service. Each is watched by itself, wherever else its spend is summed."""
+ACTIVE = 10  # windows with spend that a judgement needs, however many were silent
+FIELDS_V1 = 6  # of the state that release 0.1 wrote
+LONG = 10_000  # windows
 FORGET = 1e-3  # of the largest part: what has faded below makes room
 
 
@@ -80,10 +83,15 @@ def payer_of(key: SeriesKey, payer: str) -> str:
     return next((value for name, value in key if name == payer), "")
 
 
+def is_judged(seen: int, active: int, warmup_windows: int) -> bool:
+    """Whether a series of so many windows, `active` of them with an event, can be called normal or not."""
+    return seen >= warmup_windows and active >= min(ACTIVE, warmup_windows)
+
+
 class Makeup:
     """The usual cells of a series, per window."""
 
-    __slots__ = ("is_one", "payer", "sums", "usual", "windows", "windows_seen")
+    __slots__ = ("is_one", "met", "payer", "sums", "usual", "windows", "windows_seen")
 
     def __init__(self, payer: str) -> None:
         self.payer = payer  # the dimension that names who spends
@@ -92,10 +100,15 @@ class Makeup:
         self.sums: Parts = {}  # of the epoch under way
         self.windows = 0  # in that epoch
         self.windows_seen = 0
+        self.met: dict[str, list[int]] = {}
+        """Of several payers: the windows that were learnt when each was first met, and in how many it has spent."""
 
     def learn(self, cells: list[tuple[SeriesKey, Sums]], seconds: float) -> None:
         """Take in an ordinary window."""
         put(self.sums, cells)
+        if not self.is_one or len(cells) > 1:
+            for who in {payer_of(key, self.payer) for key, _ in cells}:
+                self.met.setdefault(who, [self.windows_seen + self.windows, 0])[1] += 1
         self.windows += 1
         if self.windows >= min(EPOCH_WINDOWS, max(1, self.windows_seen)):
             self._fold(seconds)
@@ -115,6 +128,14 @@ class Makeup:
 
     def _count_payers(self) -> None:
         self.is_one = len({payer_of(key, self.payer) or key for key in self.usual}) <= 1
+        known = {payer_of(key, self.payer) for key in self.usual}
+        self.met = {who: met for who, met in self.met.items() if who in known}
+
+    def knows(self, who: str, warmup_windows: int) -> bool:
+        """Whether this payer has been here for as long as its own series needs to be judged."""
+        since, active = self.met.get(who, (0, 0))
+        seen = self.windows_seen + self.windows - since
+        return is_judged(seen, active, warmup_windows)
 
     def scaled(self, usd: float) -> Parts:
         """A stretch of that spend, made up as usual."""
@@ -135,6 +156,7 @@ class Makeup:
             self.windows_seen,
             self.is_one,
             self.payer,
+            self.met,
         ]
 
     @classmethod
@@ -142,6 +164,11 @@ class Makeup:
         makeup = cls(state[5])
         makeup.usual, makeup.sums = parts_from_json(state[0]), parts_from_json(state[1])
         makeup.windows, makeup.windows_seen, makeup.is_one = state[2:5]
+        if len(state) > FIELDS_V1:
+            makeup.met = {who: list(met) for who, met in state[6].items()}
+            return makeup
+        for key in makeup.usual:  # whom it knows it has known for long
+            makeup.met[payer_of(key, makeup.payer)] = [-LONG, LONG]
         return makeup
 
 

@@ -60,7 +60,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return series.go_on(case, bucket, calm=spent < usual * exp(0.5 * case.height))
     if series.cases.keys() & {FindingKind.SPIKE, FindingKind.DROP, FindingKind.NEW_SERIES}:
         return []
-    if series.key and not series.makeup.is_one:
+    if not series.makeup.is_one:
         return []  # each payer has its own creep
     spent = series.hours.usd
     little = LITTLE * series.gauges.mean * HOUR / bucket.seconds

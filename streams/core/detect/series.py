@@ -16,14 +16,13 @@ from streams.core.detect.gauge import LONGEST
 from streams.core.detect.gauges import LEVEL, Gauges
 from streams.core.detect.hours import Hours
 from streams.core.detect.lifecycle import Case, record
-from streams.core.detect.parts import PAYERS, Makeup
+from streams.core.detect.parts import PAYERS, Makeup, is_judged
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.shares import Share
 from streams.core.detect.silence import Silence
 from streams.core.detect.suspicion import Suspicion
 from streams.core.sums import SeriesKey, Sums, Window
 
-ACTIVE = 10  # windows with spend that a judgement needs, however many were silent
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}
 """What went on for so long is how this series is at times, and the same again is not told: GPU jobs last for hours."""
@@ -73,7 +72,7 @@ class Series:
 
     def is_warm(self, rules: WatchRules) -> bool:
         """Whether there is enough history to call anything normal."""
-        return self.seen >= rules.warmup_windows and self.active >= min(ACTIVE, rules.warmup_windows)
+        return is_judged(self.seen, self.active, rules.warmup_windows)
 
     @property
     def asleep(self) -> bool:
@@ -215,6 +214,9 @@ class Series:
         if case.kind in LEARNING_STOPS:
             for gauge in self.gauges.each():
                 gauge.cut(max(1, case.calm))
+        if case.kind is FindingKind.SPIKE and not case.settled:
+            for gauge in self.gauges.each():
+                gauge.passed()
         if case.kind is FindingKind.CREEP:
             self.creep.met(case.height)
         elif case.kind is FindingKind.SPIKE and case.last_seen - case.stretch.start >= LASTED[self.meter]:

@@ -11,9 +11,10 @@ from schemas.watch import Finding, FindingKind
 from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
+from streams.core.detect.parts import ACTIVE
 from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
-from streams.core.detect.series import ACTIVE, Series
+from streams.core.detect.series import Series
 from streams.core.roll import FLOOD
 from streams.core.sums import SeriesKey, Sums, Window
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
+from math import cos, exp, log, pi
+from random import Random
 
 import pytest
 
-from schemas.watch import FindingKind, Severity
+from schemas.watch import Finding, FindingKind, Severity
 from streams.core.alert.rules import LOUDNESS, AlertRules
 from streams.core.detect.hours import Hours
 from streams.core.detect.rules import Maintenance, WatchRules
@@ -262,3 +264,89 @@ def test_negative_corrections_and_huge_sums_are_survived() -> None:
     odd = [Sums(usd=Decimal(amount), events=1) for amount in ("-5", "1e40", "0", "0.000000000001", "-1e40")]
     stream.feed(KEY, [Sums(usd=Decimal(1), events=1)] * 60 + odd * 30)
     json.dumps(stream.watch.snapshot(), allow_nan=False)
+
+
+def test_a_key_too_young_to_be_judged_that_goes_into_a_loop_is_told_by_its_team() -> None:
+    """Its own series is warming up and tells nothing: the team's must not leave it to that one."""
+    stream, team = Stream(), key(team="search")
+    old = {key(principal=f"key-{n}"): steady(100, seed=n) for n in range(4)}
+
+    def feed(young: list[Sums]) -> list[Finding]:
+        rows = [
+            {name: old[name][at % 100] for name in old} | {key(principal="new"): one} for at, one in enumerate(young)
+        ]
+        return stream.feed_all(
+            {team: rows, key(principal="new"): young, **{name: old[name][: len(young)] for name in old}}
+        )
+
+    stream.feed_all({team: [{name: old[name][at] for name in old} for at in range(100)], **old})
+    assert not feed([tokens(3)] * 12)
+    told = feed([tokens(2000)] * 5)
+    assert {"team": "search"} in [finding.series for finding in told]
+
+
+def test_what_a_grown_key_does_is_left_to_its_own_series() -> None:
+    stream, team = Stream(), key(team="search")
+    keys = {key(principal=f"key-{n}"): steady(100, seed=n) for n in range(4)}
+    stream.feed_all({team: [{name: keys[name][at] for name in keys} for at in range(100)], **keys})
+    loop = {name: [tokens(2000)] * 5 if name == key(principal="key-0") else keys[name][:5] for name in keys}
+    told = stream.feed_all({team: [{name: loop[name][at] for name in keys} for at in range(5)], **loop})
+    assert {finding.series.get("principal") for finding in told} == {"key-0"}
+
+
+def leaps(rng: Random, count: int) -> list[Sums]:
+    """A key that goes to another level every few hours, between one and sixty requests a minute."""
+    out = []
+    for _ in range(count):
+        level = exp(rng.uniform(0, log(60)))
+        out += [tokens(max(1, round(rng.gauss(level, level / 10)))) for _ in range(rng.randint(100, 240))]
+    return out
+
+
+def test_what_is_far_beyond_anything_before_is_told_of_a_series_that_leaps_every_day() -> None:
+    stream, rng = Stream(), Random(5)
+    stream.feed(KEY, leaps(rng, 40))
+    assert stream.feed(KEY, leaps(rng, 10)) == []
+    stream.feed(KEY, [tokens(55)] * 60)
+    assert stream.feed(KEY, [tokens(200)] * 10)
+
+
+def test_what_a_series_comes_to_every_noon_is_not_told_at_night() -> None:
+    stream = Stream()
+
+    def day(seed: int, night: int) -> list[Sums]:
+        rng = Random(seed)
+        tide = [6 * 10 ** (0.5 - 0.5 * cos(2 * pi * minute / 1440)) for minute in range(1440)]
+        out = [tokens(max(1, round(rng.gauss(1, 0.1) * level))) for level in tide]
+        return [*out[:30], *[tokens(night)] * 30, *out[60:]] if night else out
+
+    for seed in range(4):
+        stream.feed(KEY, day(seed, 0))
+    assert stream.feed(KEY, day(4, 40)) == []
+    assert stream.feed(KEY, day(5, 120))
+
+
+def test_a_job_that_runs_twice_at_the_same_hour_is_told_no_third_time() -> None:
+    stream, job = Stream(), [tokens(600)] * 20
+    quiet = [steady(24 * 60 - 20, seed=day) for day in range(9)]
+    stream.feed(KEY, quiet[0])
+    told = [bool(stream.feed(KEY, [*job, *day])) for day in quiet[1:4]]
+    assert told == [True, True, False]
+    assert stream.feed(KEY, [tokens(3000)] * 20)
+
+
+def test_bursts_that_come_three_times_within_a_week_are_told_no_fourth_time() -> None:
+    stream, burst = Stream(), [tokens(600)] * 20
+    stream.feed(KEY, steady(24 * 60))
+    told = [bool(stream.feed(KEY, [*burst, *steady(17 * 60, seed=n)])) for n in range(4)]
+    assert told == [True, True, True, False]
+    assert stream.feed(KEY, [tokens(3000)] * 20)
+
+
+def test_one_incident_with_a_pause_in_it_is_no_habit() -> None:
+    stream = Stream()
+    stream.feed(KEY, steady(24 * 60))
+    for n in range(4):
+        stream.feed(KEY, [*[tokens(600)] * 10, *steady(40, seed=n)])
+    stream.feed(KEY, steady(600))
+    assert stream.feed(KEY, [tokens(600)] * 20)
