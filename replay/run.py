@@ -109,10 +109,9 @@ class Replay:
             self._taken[file] = last = int(offsets[-1])
             block = fresh.where(mine[fresh.records])
             batches.append(ChargeBatch(file, 0, first, last, replace(block, records=offsets[block.records])))
-        for batch in batches if len(batches) > 1 else ():  # or the first would close windows before the others speak
-            self._watch_all(self._expected(batch))
-        for batch in batches:
-            self._watch_all(self._roller.add(batch))
+        for batch in batches:  # or what the first has would be told before the others speak
+            self._expect(batch)
+        self._watch_all(self._roller.add(*batches))
         return fresh, charged.dead_letters
 
     def feed_sheet(self, file: str, sheet: Sheet) -> tuple[Block, list[DeadLetter]]:
@@ -172,11 +171,11 @@ class Replay:
     def _parts(self) -> dict[str, Roller | Merger | Watch | Alerter]:
         return {"roller": self._roller, "merger": self._merger, "watch": self._watch, "alerter": self._alerter}
 
-    def _expected(self, batch: ChargeBatch) -> list[Watermark]:
-        if not batch.block.count:
-            return []
-        origin, (_, kinds) = Origin(batch.topic, batch.partition), batch.block.codes("type")
-        return [mark for kind in kinds for mark in self._roller.expect(origin, METER_BY_TYPE[kind])]
+    def _expect(self, batch: ChargeBatch) -> None:
+        if batch.block.count:
+            codes, kinds = batch.block.codes("type")
+            for code in np.unique(codes).tolist():
+                self._roller.expect(Origin(batch.topic, batch.partition), METER_BY_TYPE[kinds[code]])
 
     def _fresh(self, charged: Charged) -> Block:
         """The charges of events that have not been seen before, as `land` decides it live."""

@@ -62,8 +62,8 @@ LINE_ITEMS = Topic(
 )
 CHARGES = Topic(
     name="spend.charges",
-    purpose="Priced and tagged usage by column: what came of source records in a row, each charge naming its own.",
-    key="none: the partition is that of the source, modulo the partitions here",
+    purpose="Priced and tagged usage by column: what came of source records, each charge naming its own; and pulses.",
+    key="none: an event's partition goes by its source and id, so that all copies of it meet",
     partitions=4,
     retention_ms=7 * DAY_MS,
     producers=("price",),
@@ -73,7 +73,7 @@ CHARGES = Topic(
 )
 TICKS = Topic(
     name="spend.ticks",
-    purpose="Closed windows by series and source partition (upserts), the watermarks behind them, and what people say.",
+    purpose="Closed windows by series and partition of charges (upserts), watermarks behind them, and what people say.",
     key="none: a series lives in the partition that its name hashes to",
     partitions=4,
     retention_ms=2 * DAY_MS,

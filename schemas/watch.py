@@ -51,10 +51,11 @@ class SeriesTick(Contract):
 
 
 class Ticks(Contract):
-    """A closed window as one source partition saw it: those of its series that live in this partition of the topic.
+    """A closed window as one partition of `spend.charges` has it, which is `topic` and `partition`: those of its series
+    that live in this partition of `spend.ticks`.
 
-    An upsert of (series, window, source partition), so repeating it is harmless. A series names its dimensions in the
-    order of `DIMENSIONS`.
+    An upsert of (series, window, partition of charges), so repeating it is harmless. A series names its dimensions in
+    the order of `DIMENSIONS`.
     """
 
     type: Literal["ticks"] = "ticks"
@@ -68,10 +69,11 @@ class Ticks(Contract):
 
 
 class Watermark(Contract):
-    """All windows of a meter that end at or before `time` are complete, as far as one source partition goes.
+    """All windows of a meter that end at or before `time` are complete, as far as a partition of `spend.charges` goes.
 
-    It goes to every partition of `spend.ticks`, behind the ticks it speaks of. `idle` takes the source partition out
-    of the minimum until it speaks again.
+    It goes to every partition of `spend.ticks`, behind the ticks it speaks of. `idle` takes the partition out of the
+    minimum until it speaks again. `over` ends one: what it said of windows that end after `time` does not count (until
+    format 3 source partitions had windows of their own).
     """
 
     type: Literal["watermark"] = "watermark"
@@ -81,6 +83,7 @@ class Watermark(Contract):
     partition: int
     time: UtcTime
     idle: bool = False
+    over: bool = False
 
 
 class FindingKind(StrEnum):

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HEADER = "spendstream-format"
-FORMAT = 2
+FORMAT = 3
 """The newest that this release reads. A record without the header is of format 1."""
 
 HEADERS: list[tuple[str, bytes]] = [(HEADER, b"1")]
 """What most of our records carry."""
 
-COLUMN_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"2")]
-"""What charges carry since they stand on Kafka as Arrow columns."""
+DEALT_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"3")]
+"""What charges and ticks carry since an event's partition of charges goes by its identity. In format 2 it went by the
+source partition: who reads them so takes a part for the whole."""
 
 
 class IncompatibleError(Exception):

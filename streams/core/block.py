@@ -29,6 +29,7 @@ IDENTITY = pa.binary(16)
 DIGITS = 38  # of a column of money; some bills carry 18 decimals
 EXACT = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 CACHED = 16_384
+WASTE = 2  # so many times the charges a dictionary may have texts
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TEXT = pa.dictionary(pa.int32(), pa.string())
 PRICES = frozenset({"counts", "unit_prices"})  # mappings of decimals
@@ -267,6 +268,35 @@ class Block:
         columns = {name: taken[id(array)] for name, array in self.columns.items()}
         return Block(len(places), self.same, columns, self.records[places], self.identities.take(at))
 
+    def only(self, names: frozenset[str]) -> Block:
+        """The charges with these fields alone; the others are as if nobody had said them."""
+        same = {name: value for name, value in self.same.items() if name in names}
+        columns = {name: array for name, array in self.columns.items() if name in names}
+        return Block(self.count, same, columns, self.records, self.identities)
+
+    def dealt(self, hands: int) -> list[Block]:
+        """The charges dealt to so many by the identities of their events, each hand in the order here.
+
+        A hand gets all copies of an event, wherever they come from, and all parts of each.
+        """
+        to = (self.digests() % np.uint64(hands)).astype(np.int64)
+        sizes = np.bincount(to, minlength=hands)
+        if sizes.max() == self.count:
+            return [self if size == self.count else Block(0) for size in sizes.tolist()]
+        whole = self.take(np.argsort(to, kind="stable"))  # gathered once; the hands are pieces of it
+        ends = np.cumsum(sizes).tolist()
+        return [whole._piece(end - size, size) for end, size in zip(ends, sizes.tolist(), strict=True)]
+
+    def _piece(self, first: int, count: int) -> Block:
+        """So many charges from one on, without a copy."""
+        pieces: dict[int, pa.Array] = {}
+        for array in self.columns.values() if count else ():
+            if id(array) not in pieces:
+                pieces[id(array)] = _lean(array.slice(first, count))
+        columns = {name: pieces[id(array)] for name, array in self.columns.items()} if count else {}
+        records, identities = self.records[first : first + count], self.identities.slice(first, count)
+        return Block(count, self.same if count else {}, columns, records, identities)
+
     def table(self) -> pa.RecordBatch:
         """All columns, as `SCHEMA` has them."""
         return pa.RecordBatch.from_arrays([self.column(name) for name in KINDS], schema=SCHEMA)
@@ -413,6 +443,15 @@ def _mapping_array(name: str, column: list[dict[str, Any]]) -> pa.Array:
             texts.append(mapping_text(_fitting(name, value)))
         at.append(number)
     return pa.DictionaryArray.from_arrays(pa.array(at, type=pa.int32()), pa.array(texts, type=pa.string()))
+
+
+def _lean(array: pa.Array) -> pa.Array:
+    """The array without the texts of a dictionary that it doesn't use, where those are many: they would be written."""
+    if not pa.types.is_dictionary(array.type) or len(array.dictionary) <= WASTE * len(array):
+        return array
+    used, codes = np.unique(array.indices.to_numpy(), return_inverse=True)
+    texts = array.dictionary.take(pa.array(used))
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), texts)
 
 
 def _repeat(value: Any, kind: pa.DataType, count: int) -> pa.Array:

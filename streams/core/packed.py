@@ -1,6 +1,7 @@
 """Charges as they stand on `spend.charges`: an Arrow stream of what varies, with the rest as JSON in its metadata.
 
-Versions 1 (one object a charge) and 2 (columns of JSON) are read as well. https://arrow.apache.org/docs/format/Columnar.html
+Versions 1 (one object a charge), 2 (columns of JSON) and 3 (a source partition's charges all in one partition) are
+read as well. https://arrow.apache.org/docs/format/Columnar.html
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -37,7 +38,8 @@ from streams.core.block import (
 )  # fmt: skip
 from streams.core.reading import Unreadable, a_text, a_time, an_integer
 
-VERSION = 3
+VERSION = 4
+_READ = (3, VERSION)  # as Arrow
 HEAD = b"spendstream"
 RECORDS, IDENTITIES = "#record", "#identity"  # no field can be called so
 START = b"\xff\xff\xff\xff"  # of an Arrow stream; JSON never begins so
@@ -47,12 +49,21 @@ class Unwritable(ValueError):  # noqa: N818  an outcome, not an error of ours
     """Charges can't be written: text of theirs is no Unicode, for example."""
 
 
+class CaughtUp(NamedTuple):
+    """A source partition was read to its end at this time."""
+
+    topic: str
+    partition: int
+    at: datetime
+
+
 @dataclass(slots=True)
 class ChargeBatch:
     """What came of the usage records `first` to `last` of a source partition: their charges, numbered by record.
 
-    One with `caught_up_at` has no charges and no records (-1): it says that the source partition was read to its end at
-    that time. `problems` has a text for each event that an older release wrote and no column holds.
+    They are those whose events belong to one partition of `spend.charges`. One with `caught_up` has no charges and no
+    records (-1): it says which source partitions are read to their ends. `problems` has a text for each event that an
+    older release wrote and no column holds.
     """
 
     topic: str
@@ -60,13 +71,13 @@ class ChargeBatch:
     first: int
     last: int
     block: Block = field(default_factory=lambda: Block(0))
-    caught_up_at: datetime | None = None
+    caught_up: tuple[CaughtUp, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-def pulse(topic: str, partition: int, at: datetime) -> ChargeBatch:
-    """The batch that says that a source partition was read to its end at this time."""
-    return ChargeBatch(topic, partition, -1, -1, caught_up_at=at)
+def pulse(*caught_up: CaughtUp) -> ChargeBatch:
+    """The batch that says which source partitions were read to their ends, and when."""
+    return ChargeBatch("", -1, -1, -1, caught_up=caught_up)
 
 
 def pack(batch: ChargeBatch) -> bytes:
@@ -83,7 +94,8 @@ def pack(batch: ChargeBatch) -> bytes:
             like[name] = other
     if block.count > 1:
         arrays[IDENTITIES] = block.identities
-    if batch.first != batch.last:
+    one_record = block.count and block.records[0] == block.records[-1]
+    if block.count and not one_record:
         arrays[RECORDS] = pa.array(block.records)
     head: dict[str, Any] = {
         "version": VERSION, "topic": batch.topic, "partition": batch.partition, "first": batch.first,
@@ -91,8 +103,10 @@ def pack(batch: ChargeBatch) -> bytes:
     }  # fmt: skip
     if block.count == 1:
         head["identity"] = b64encode(block.identities[0].as_py()).decode()
-    if batch.caught_up_at is not None:
-        head["caught_up_at"] = batch.caught_up_at
+    if one_record:
+        head["record"] = int(block.records[0])
+    if batch.caught_up:
+        head["caught_up"] = [list(one) for one in batch.caught_up]
     try:
         metadata = {HEAD: orjson.dumps(head, default=plain)}
     except orjson.JSONEncodeError as error:
@@ -122,7 +136,7 @@ def unpack(value: bytes) -> ChargeBatch:
 def _unpack(value: bytes) -> ChargeBatch:
     with pa.ipc.open_stream(value) as stream:
         head = orjson.loads(stream.schema.metadata[HEAD])
-        if head["version"] != VERSION:
+        if head["version"] not in _READ:
             raise Unreadable(f"version: is {head['version']!r}; this program reads 1 to {VERSION}"[:100])
         rows = stream.read_next_batch()
     rows.validate(full=True)
@@ -131,16 +145,21 @@ def _unpack(value: bytes) -> ChargeBatch:
     block = Block(count, {name: _value(name, given) for name, given in head["same"].items() if name in KINDS})
     block.columns = {name: _checked(name, array) for name, array in arrays.items() if name in KINDS}
     block.columns |= {name: block.columns[other] for name, other in head["like"].items() if name in KINDS}
-    block.records = _records(arrays.get(RECORDS), count, first, last)
+    block.records = _records(arrays.get(RECORDS), head.get("record"), count, first, last)
     block.identities = _identities(arrays.get(IDENTITIES), head.get("identity"), count)
     missing = REQUIRED - block.same.keys() - block.columns.keys() if count else ()
     if missing:
         raise Unreadable(f"{min(missing)}: is missing")
     if any(len(array) != count for array in (*block.columns.values(), block.records, block.identities)):
         raise ValueError("columns of other lengths")
-    at = head.get("caught_up_at")
     topic, partition = a_text("topic", head["topic"]), an_integer("partition", head["partition"])
-    return ChargeBatch(topic, partition, first, last, block, None if at is None else a_time(at))
+    at = head.get("caught_up_at")  # of one source partition: so version 3 said it
+    caught_up = [(topic, partition, at)] if at is not None else head.get("caught_up", ())
+    return ChargeBatch(topic, partition, first, last, block, tuple(_caught_up(*one) for one in caught_up))
+
+
+def _caught_up(topic: Any, partition: Any, at: Any) -> CaughtUp:
+    return CaughtUp(a_text("topic", topic), an_integer("partition", partition), a_time(at))
 
 
 def _checked(name: str, array: pa.Array) -> pa.Array:
@@ -185,11 +204,15 @@ def _value(name: str, given: Any) -> Any:
     return value
 
 
-def _records(array: pa.Array | None, count: int, first: int, last: int) -> Any:
+def _records(array: pa.Array | None, one: Any, count: int, first: int, last: int) -> Any:
+    """The record of each charge: `one` where all are of the same."""
     if array is None:
-        if first != last:
+        if one is None and first != last and count:
             raise ValueError("records are not numbered")
-        return np.full(count, first, dtype=np.int64)
+        number = first if one is None else an_integer("record", one)
+        if not first <= number <= last:
+            raise ValueError("number of the record")
+        return np.full(count, number, dtype=np.int64)
     numbers = array.to_numpy()
     rising = not len(numbers) or (numbers[0] >= first and numbers[-1] <= last and bool((np.diff(numbers) >= 0).all()))
     if array.type != pa.int64() or not rising:
@@ -209,14 +232,15 @@ def _older(value: bytes) -> ChargeBatch:
     record = packed_2.unpack(value)
     blocks: list[Block] = []
     problems: list[str] = []
+    at = record.caught_up_at
     for event in events(record.charges):
         try:
             blocks.append(Block.of(event, [record.offset] * len(event)))
         except Unfit as problem:
             problems.append(str(problem))
     return ChargeBatch(
-        record.topic, record.partition, record.offset, record.offset, joined(blocks), record.caught_up_at,
-        tuple(problems),
+        record.topic, record.partition, record.offset, record.offset, joined(blocks),
+        () if at is None else (CaughtUp(record.topic, record.partition, at),), tuple(problems),
     )  # fmt: skip
 
 

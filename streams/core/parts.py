@@ -98,6 +98,11 @@ class _Added:
 
 
 _COUNTED = ("requests", "input_tokens", "output_tokens", "cache_read_input_tokens")
+READ = frozenset(LEAF) | set(_COUNTED) | {
+    "type", "part", "parts", "unit_prices", "list_cost", "effective_cost_usd", "estimated_cost", "gpu_minutes",
+    "utilization", "allocation", "price_status",
+}  # fmt: skip
+"""The fields that are looked at here."""
 
 
 def _traits(block: Block) -> Whole:

@@ -96,7 +96,7 @@ class Sums:
 
 @dataclass(slots=True)
 class Window:
-    """One window of one series, as one source partition saw it or merged of all of them."""
+    """One window of one series, as one partition of `spend.charges` has it or merged of all of them."""
 
     meter: Meter
     series: SeriesKey
@@ -113,7 +113,7 @@ class Window:
 
 
 class Origin(NamedTuple):
-    """A source partition, as a watermark names it."""
+    """A partition that charges come from, as a watermark names it: of usage to `roll`, of `spend.charges` to others."""
 
     topic: str
     partition: int
@@ -129,13 +129,17 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """All windows of this meter and width that end at or before `time` have been said by `origin`."""
+    """All windows of this meter and width that end at or before `time` have been said by `origin`.
+
+    `over`: it speaks no more, and what it said of windows after that is said by another.
+    """
 
     meter: Meter
     seconds: int
     origin: Origin
     time: int  # epoch seconds UTC
     idle: bool = False
+    over: bool = False
 
 
 def utc(seconds: float) -> datetime:
@@ -193,6 +197,7 @@ def watermark_to_json(mark: Watermark) -> bytes:
             "partition": mark.origin.partition,
             "time": utc(mark.time).isoformat(),
             "idle": mark.idle,
+            "over": mark.over,
         }
     )
 
@@ -210,7 +215,7 @@ def _from_json(value: bytes) -> list[Tick] | Watermark:
     origin = Origin(wire["topic"], wire["partition"])
     if wire["type"] == "watermark":
         time = int(datetime.fromisoformat(wire["time"]).timestamp())
-        return Watermark(wire["meter"], wire["window_seconds"], origin, time, wire["idle"])
+        return Watermark(wire["meter"], wire["window_seconds"], origin, time, wire["idle"], wire.get("over", False))
     meter, seconds = wire["meter"], wire["window_seconds"]
     start = int(datetime.fromisoformat(wire["window_start"]).timestamp())
     parts = [(tuple(part["series"].items()), Sums.from_wire(part["sums"])) for part in wire["parts"]]

@@ -15,7 +15,7 @@ from schemas.watch import Finding, FindingKind, Mark
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.feedback import apply, feedback_from_json
-from streams.core.roll import DAY, HOUR
+from streams.core.roll import DAY, HOUR, METER_BY_TOPIC
 from streams.core.sums import Watermark, from_json, utc
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
@@ -68,9 +68,10 @@ class DetectService(ConsumingService[DetectState]):
             merger.restore(checkpoint["merger"])
             watch.restore(checkpoint["watch"])
             warmed = {(meter, seconds) for meter, seconds in checkpoint.get("warmed", ())}
-        for origin, meter in self._layout.all_origins():
-            for seconds in self._widths(meter):
-                merger.expect(meter, seconds, origin)
+        for origin in self._layout.origins():
+            for meter in METER_BY_TOPIC.values():
+                for seconds in self._widths(meter):
+                    merger.expect(meter, seconds, origin)
         return DetectState(tp.partition, merger, watch, warmed, {})
 
     def process(self, state: DetectState, records: Sequence[ConsumerRecord]) -> list[Send]:

@@ -1,7 +1,7 @@
 """`price`: Faust agents that turn usage records into charges.
 
-What waits of a source partition goes out together, in one record on the charges partition that belongs to it. Order of
-work, and what a crash after each step leaves:
+What waits of a source partition goes out together: in one record on each charges partition that the events' identities
+belong to, so that copies of an event meet there. Order of work, and what a crash after each step leaves:
 
 1. read: nothing has happened; the records are read again.
 2. send their charges (and dead letters), without waiting: as 1, and the charges may be there twice, and be put together
@@ -34,9 +34,10 @@ from mode import Service
 
 from schemas.records import METER_BY_TYPE, Position, PriceStatus
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
-from schemas.wire import COLUMN_HEADERS, HEADERS
+from schemas.wire import DEALT_HEADERS, HEADERS
 from streams.core.block import Block, Whole
 from streams.core.charge import Charged, Charger, refused
+from streams.core.dealing import Dealer
 from streams.core.decode import EPOCH, RawRecord
 from streams.core.grouping import grouped
 from streams.core.packed import ChargeBatch, pack
@@ -97,14 +98,16 @@ class Outlet(Service):
         self._queues: dict[str, asyncio.Queue[_InFlight]] = {}
         self._producer: AIOKafkaProducer | None = None
         self._partitions = 1
+        self._dealer = Dealer(1)
         self.acked: dict[tuple[str, int], int] = {}  # the last offset done, by topic on the cluster and partition
         self.progress_at = time.monotonic()
 
     async def on_start(self) -> None:
         self._producer = self._make()
         await self._producer.start()
-        # The count must not change under a running deployment, or a source partition would change its place.
+        # The count must not change under a running deployment, or events would change their places.
         self._partitions = len(await self._producer.partitions_for(self._name(CHARGES)))
+        self._dealer = Dealer(self._partitions)
 
     async def on_stop(self) -> None:
         if self._producer is not None:
@@ -118,14 +121,12 @@ class Outlet(Service):
             self.add_future(self._ack_in_order(queue))
         positions = [record.position for record in batch.records]
         item = _InFlight(positions[-1], batch.events)
-        partition = positions[0].partition
         letters = charged.dead_letters
         try:
-            value = pack(charged.batch(positions))
+            dealt = self._dealer.deal(charged.batch(positions))
+            item.sends = [self._to_charges(pack(piece), partition) for partition, piece in dealt]
         except (ValueError, TypeError) as error:  # charges that can't be written; what escaped here would be lost
             letters = [refused(record, error) for record in batch.records]
-            value = pack(ChargeBatch(topic, partition, positions[0].offset, positions[-1].offset))
-        item.sends.append(_Send(self._name(CHARGES), None, value, partition % self._partitions, COLUMN_HEADERS))
         for letter in letters:
             key = letter.dead_letter_id.encode()
             item.sends.append(_Send(self._name(DEAD_LETTERS), key, letter.model_dump_json().encode(), None, HEADERS))
@@ -134,11 +135,14 @@ class Outlet(Service):
         await queue.put(item)
 
     async def say(self, batch: ChargeBatch) -> None:
-        """Send what belongs to no event. It may be lost: the next one says as much."""
-        partition = batch.partition % self._partitions
-        delivery = await self._start(_Send(self._name(CHARGES), None, pack(batch), partition, COLUMN_HEADERS))
-        if delivery is not None:
-            await asyncio.gather(delivery, return_exceptions=True)
+        """Send what belongs to no event to all who read charges. It may be lost: the next one says as much."""
+        value = pack(batch)
+        sends = [self._to_charges(value, partition) for partition in range(self._partitions)]
+        deliveries = [await self._start(send) for send in sends]
+        await asyncio.gather(*(one for one in deliveries if one is not None), return_exceptions=True)
+
+    def _to_charges(self, value: bytes, partition: int) -> _Send:
+        return _Send(self._name(CHARGES), None, value, partition, DEALT_HEADERS)
 
     async def _start(self, send: _Send) -> asyncio.Future[Any] | None:
         assert self._producer is not None  # noqa: S101  started before any agent reads

@@ -1,7 +1,8 @@
 """The pulse of `price`: for every source partition that is read to its end, it says so, and up to when.
 
 Without it nobody downstream could tell silence from a backlog: a window closed by the clock while `price` is seconds
-behind would lose what is still to come. A pulse is a record of `spend.charges` without charges.
+behind would lose what is still to come. A pulse is a record without charges on every partition of `spend.charges`, for
+each of them may have had charges of the source partition.
 
 It beats once a second, at the moment at which a window may close by the clock, so that none waits for it. What it says
 is not what the clock says but when the broker last told where the partition ends: an event may have come since, and
@@ -23,7 +24,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode import Service
 
-from streams.core.packed import pulse
+from streams.core.packed import CaughtUp, pulse
 from streams.stages.price import Outlet, assigned, log_end
 
 PULSE_SECONDS = 1.0
@@ -80,8 +81,9 @@ class Pulse(Service):
                 continue
             self._said[tp] = beat.number(now)
             at = datetime.fromtimestamp(min(heard, now), UTC)
-            done.append(pulse(beat.topic, tp.partition, at))
-        await asyncio.gather(*map(self._outlet.say, done))  # one after the other, each would wait for the one before
+            done.append(CaughtUp(beat.topic, tp.partition, at))
+        if done:
+            await self._outlet.say(pulse(*done))
         return all_said
 
     async def _is_done(self, tp: TP) -> bool:

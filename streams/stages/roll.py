@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -13,7 +12,9 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.records import Meter
-from streams.core.packed import unpack
+from schemas.topics import CHARGES
+from schemas.wire import DEALT_HEADERS
+from streams.core.packed import ChargeBatch, unpack
 from streams.core.reading import Unreadable
 from streams.core.roll import METER_BY_TOPIC, Roller, RollRules
 from streams.core.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
@@ -34,26 +35,24 @@ class Layout:
     charges: int
     ticks: int
 
-    def origins(self, charges_partition: int) -> list[tuple[Origin, Meter]]:
-        """The source partitions whose charges come in one partition of `spend.charges`."""
+    def sources(self) -> list[tuple[Origin, Meter]]:
+        """Every source partition: its charges come in every partition of `spend.charges`."""
         return [
             (Origin(topic, partition), METER_BY_TOPIC[topic])
             for topic, count in sorted(self.partitions.items())
             for partition in range(count)
-            if partition % self.charges == charges_partition
         ]
 
-    def all_origins(self) -> list[tuple[Origin, Meter]]:
-        """Every source partition."""
-        return [pair for partition in range(self.charges) for pair in self.origins(partition)]
+    def origins(self) -> list[Origin]:
+        """The partitions of `spend.charges`: what ticks come from."""
+        return [Origin(CHARGES.name, partition) for partition in range(self.charges)]
 
 
 @dataclass(slots=True)
 class RollState:
-    """One partition of `spend.charges`. `announce`: what is to be said of its source partitions before all else."""
+    """One partition of `spend.charges`."""
 
     roller: Roller
-    announce: list[Watermark]
     late: int = 0
 
 
@@ -70,55 +69,48 @@ class RollService(ConsumingService[RollState]):
         self._ticks = ticks_topic
 
     def open(self, tp: TopicPartition, checkpoint: State | None) -> RollState:
-        roller = Roller(self._rules)
+        roller = Roller(self._rules, tp.partition)
         if checkpoint is not None:
             roller.restore(checkpoint)
-        origins = self._layout.origins(tp.partition)
-        announce = [mark for origin, meter in origins for mark in roller.expect(origin, meter)]
-        return RollState(roller, announce, late=roller.late)
+        for origin, meter in self._layout.sources():
+            roller.expect(origin, meter)
+        return RollState(roller, late=roller.late)
 
     def process(self, state: RollState, records: Sequence[ConsumerRecord]) -> list[Send]:
-        said: list[Tick | Watermark] = list(state.announce)
-        state.announce.clear()
+        batches: list[ChargeBatch] = []
         for record in records:
             try:
-                charges = unpack(record.value or b"")
+                batches.append(unpack(record.value or b""))
             except Unreadable:
                 log.error("record is no charge record; it is skipped", partition=record.partition, offset=record.offset)
-                continue
-            said += state.roller.add(charges)
+        said = state.roller.add(*batches)
         if state.roller.late > state.late:
             self.metrics.events.labels("late").inc(state.roller.late - state.late)
             state.late = state.roller.late
-        return self._sends(said)
-
-    def idle(self, state: RollState, now: datetime) -> list[Send]:  # noqa: ARG002  windows close by what is read
-        said, state.announce = state.announce, []
         return self._sends(said)
 
     def snapshot(self, state: RollState) -> State:
         return state.roller.snapshot()
 
     def _sends(self, said: Iterable[Tick | Watermark]) -> list[Send]:
-        """Ticks first, then each origin's furthest watermark to every partition: what it speaks of stands before it."""
-        windows: dict[tuple[Meter, int, int, Origin, int], list[Tick]] = {}
-        marks: dict[tuple[Meter, int, Origin], Watermark] = {}
+        """Ticks first, then the watermarks to every partition: what they speak of stands before them."""
+        windows: dict[tuple[Meter, int, int, int], list[Tick]] = {}
+        marks: list[Watermark] = []
         for one in said:
             if isinstance(one, Watermark):
-                marks[one.meter, one.seconds, one.origin] = one
+                marks.append(one)
             else:
                 window, partition = one.window, series_partition(one.window.series, self._layout.ticks)
-                key = (window.meter, window.seconds, window.start, one.origin, partition)
-                windows.setdefault(key, []).append(one)
+                windows.setdefault((window.meter, window.seconds, window.start, partition), []).append(one)
         ticks = [
-            Send(self._ticks, None, ticks_to_json(group), key[-1])
+            Send(self._ticks, None, ticks_to_json(group), key[-1], headers=DEALT_HEADERS)
             for key, all_of in windows.items()
             for group in _in_groups(all_of)
         ]
-        values = [watermark_to_json(mark) for mark in marks.values()]
+        values = [watermark_to_json(mark) for mark in marks]
         spread = [(value, partition) for value in values for partition in range(self._layout.ticks)]
         return ticks + [
-            Send(self._ticks, None, value, partition, fence=number == 0)
+            Send(self._ticks, None, value, partition, fence=number == 0, headers=DEALT_HEADERS)
             for number, (value, partition) in enumerate(spread)
         ]
 

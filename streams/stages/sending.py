@@ -30,6 +30,7 @@ class Send:
     value: bytes
     partition: int | None = None
     fence: bool = False
+    headers: Sequence[tuple[str, bytes]] = tuple(HEADERS)
 
 
 class Outgoing:
@@ -82,7 +83,7 @@ class Outgoing:
                 await _confirmed(waiting)
                 waiting = []
             sent = await producer.send(
-                send.topic, value=send.value, key=send.key, partition=send.partition, headers=HEADERS
+                send.topic, value=send.value, key=send.key, partition=send.partition, headers=list(send.headers)
             )
             sent.add_done_callback(_heard)
             waiting.append(sent)

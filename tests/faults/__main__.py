@@ -65,7 +65,7 @@ async def _run(
         keep(outcome)
         typer.echo(f"  {'holds' if outcome.holds else 'BROKEN'}: {outcome.as_json()}")
 
-    async with ground(stream.make(shape), folder) as on:
+    async with ground(shape, folder) as on:
         return await all_of(on, chosen, typer.echo, done)
 
 

@@ -145,14 +145,15 @@ async def _on_kafka(run: Deployment) -> tuple[int, int]:
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
         ends = await consumer.end_offsets(tps)
-        charged: dict[tuple[str, int, int], int] = {}
+        charged: dict[tuple[int, str, int, int], int] = {}  # by partition of charges and source record
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for value in records:
                     batch = unpack(value.value)
-                    numbers = range(batch.first, batch.last + 1) if batch.caught_up_at is None else ()
                     here = Counter(batch.block.records[batch.block.first_parts()].tolist())
-                    charged |= {(batch.topic, batch.partition, number): here[number] for number in numbers}
+                    charged |= {
+                        (value.partition, batch.topic, batch.partition, number): here[number] for number in here
+                    }
     finally:
         await consumer.stop()
     return run.stream.truth.read, sum(charged.values())

@@ -15,7 +15,7 @@ from tests.faults.deployment import Deployment, deployed, flowing
 from tests.faults.judge import Outcome, Watched, judged, watched
 from tests.faults.released import unpacked
 from tests.faults.scenarios import PAIR, Scenario, nothing
-from tests.faults.stream import Stream
+from tests.faults.stream import Shape, Stream, make
 from tests.faults.workers import ROOT
 from tests.support.kafka import RealKafka
 
@@ -30,12 +30,20 @@ class Ground:
 
     kafka: RealKafka
     clickhouse: EmbeddedClickHouse
-    stream: Stream
+    plain: Stream
+    crossed: Stream
     folder: Path
+
+    def stream(self, scenario: Scenario) -> Stream:
+        """What is sent. What nothing is done to has no copies through other partitions: detection's truth.
+
+        Nor has what begins with the last release, which counted such copies twice.
+        """
+        return self.plain if scenario is UNDISTURBED or scenario.released else self.crossed
 
 
 @contextlib.asynccontextmanager
-async def ground(stream: Stream, folder: Path) -> AsyncIterator[Ground]:
+async def ground(shape: Shape, folder: Path) -> AsyncIterator[Ground]:
     """A broker and a ClickHouse, running."""
     (folder / "kafka").mkdir(parents=True)
     kafka = RealKafka(folder / "kafka")
@@ -43,7 +51,7 @@ async def ground(stream: Stream, folder: Path) -> AsyncIterator[Ground]:
     try:
         await asyncio.to_thread(kafka.start)
         async with EmbeddedClickHouse(folder / "clickhouse") as clickhouse:
-            yield Ground(kafka, clickhouse, stream, folder)
+            yield Ground(kafka, clickhouse, make(shape, crossed=False), make(shape, crossed=True), folder)
     finally:
         await asyncio.to_thread(kafka.stop)
 
@@ -68,7 +76,7 @@ async def disturbed(on: Ground, scenario: Scenario, wanted: Watched) -> Outcome:
             recovery = await scenario.do(run, scenario.times)
             outcome = await judged(run, scenario.name, scenario.times, wanted)
     except (TimeoutError, AssertionError) as error:  # the others are done all the same
-        return Outcome(scenario.name, scenario.times, 0, lost=on.stream.truth.read, details=[str(error)])
+        return Outcome(scenario.name, scenario.times, 0, lost=on.stream(scenario).truth.read, details=[str(error)])
     outcome.recovery_seconds = round(recovery, 1)
     outcome.details += run.notes
     return outcome
@@ -78,7 +86,7 @@ async def disturbed(on: Ground, scenario: Scenario, wanted: Watched) -> Outcome:
 async def _running(on: Ground, scenario: Scenario) -> AsyncIterator[Deployment]:
     folder = on.folder / _folder_name(scenario.name)
     folder.mkdir()
-    run = Deployment(on.kafka, on.clickhouse, on.stream, folder)
+    run = Deployment(on.kafka, on.clickhouse, on.stream(scenario), folder)
     code = unpacked(on.folder / "released") if scenario.released else ROOT
     with _disk(folder / "state", scenario.state_bytes):
         async with deployed(run):

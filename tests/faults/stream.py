@@ -1,15 +1,16 @@
 """The known stream: what is sent where, and what must come of it, by code that shares nothing with the service's own.
 
 Token calls of the demo's workload with an incident in it. Beside events sent once there are events sent twice in a
-record, records sent twice to their partition and to another, late events, and broken ones.
+record, records sent twice to their partition and to another, late events, and broken ones. A crossed stream is the same
+with copies through other partitions while the window of the first is open: nothing but the duplicates may differ.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +23,8 @@ from streams.demo.workload import Workload
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
 PARTITIONS = 4
+CROSSING = 0.05  # copies through another partition, by record
+CLOSERS = 64  # of a partition
 LATE = timedelta(minutes=5)  # beyond any grace: landed, but no longer watched
 TOKEN_CALL = "spendstream.token_call.v1"  # noqa: S105  a type's name
 
@@ -96,10 +99,12 @@ class Stream:
     truth: Truth
 
 
-def make(shape: Shape) -> Stream:
+def make(shape: Shape, *, crossed: bool) -> Stream:
     """The same for the same shape."""
     rng = random.Random(shape.seed)
     records = list(_with_repeats(_records(shape, rng), rng))
+    if crossed:
+        records = list(_crossed(records, random.Random(shape.seed)))
     records += _closers(shape)
     truth = Truth()
     for record in records:
@@ -152,12 +157,30 @@ def _with_repeats(records: Iterator[SourceRecord], rng: random.Random) -> Iterat
     yield from later.values()
 
 
+def _crossed(records: Iterable[SourceRecord], rng: random.Random) -> Iterator[SourceRecord]:
+    """Now and then a copy of the record, or of the few before it, goes through another partition."""
+    newest: deque[SourceRecord] = deque(maxlen=PARTITIONS - 1)
+    for record in records:
+        yield record
+        newest.append(record)
+        if rng.random() < CROSSING:
+            copied = rng.choice(newest)
+            elsewhere = (copied.partition + rng.randint(1, PARTITIONS - 1)) % PARTITIONS
+            yield SourceRecord(elsewhere, copied.value, copied.events)
+
+
 def _closers(shape: Shape) -> list[SourceRecord]:
-    """An event far ahead in each partition: it closes every window before it, whatever the clock says."""
+    """Events far ahead in each partition: they close every window before, whatever the clock says.
+
+    They are many, for each partition of charges has to be told by some of them.
+    """
     after = BEGIN + timedelta(seconds=shape.calm + shape.incident + shape.after, minutes=15)
     workload = Workload(random.Random(0))
     first = next(event for event in workload.second(after, loop=False) if event["type"] == TOKEN_CALL)
-    return [_record([{**_at(first, after), "id": f"closer-{n}"}], n, set()) for n in range(PARTITIONS)]
+    return [
+        _record([{**_at(first, after), "id": f"closer-{n}-{m}"} for m in range(CLOSERS)], n, set())
+        for n in range(PARTITIONS)
+    ]
 
 
 def _at(event: Event, time: datetime) -> Event:

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.judge import Outcome
 from tests.faults.run import all_of, ground
 from tests.faults.scenarios import SHORT
-from tests.faults.stream import CI, make
+from tests.faults.stream import CI
 from tests.support.kafka import java_release
 from tests.support.require import require
 
@@ -20,7 +20,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     require(java_release() >= 17, "Java 17 or newer (java), to run Apache Kafka")
 
     async def run() -> list[Outcome]:
-        async with ground(make(CI), tmp_path_factory.mktemp("faults")) as on:
+        async with ground(CI, tmp_path_factory.mktemp("faults")) as on:
             return await all_of(on, SHORT, lambda _: None, lambda _: None)
 
     return {outcome.fault: outcome for outcome in asyncio.run(run())}

@@ -1,7 +1,10 @@
-"""Puts a window's partial sums together: one series' window may have come in through many source partitions.
+"""Puts a window's partial sums together: a series has events in many partitions of `spend.charges`.
 
-A window is complete when every source partition that may speak has said so. Then, and only then, it is released,
-in order of time, so that detection sees the same whatever the partitioning.
+A window is complete when every one that may speak has said so. Then, and only then, it is released, in order of time,
+so that detection sees the same whatever the partitioning.
+
+Until format 3 source partitions had windows of their own. Those that are under way at the upgrade count, but only
+partitions of `spend.charges` are waited for.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records import Meter
+from schemas.topics import CHARGES
 from streams.core.roll import dearest
 from streams.core.sums import (
     Origin,
@@ -65,7 +69,7 @@ class Merger:
         self.late = 0  # ticks whose window was released before they came
 
     def expect(self, meter: Meter, seconds: int, origin: Origin) -> None:
-        """Wait for this source partition from the start, though it has not spoken yet."""
+        """Wait for this origin from the start, though it has not spoken yet."""
         self._lane((meter, seconds)).said.setdefault(origin, 0)
 
     def tick(self, tick: Tick) -> None:
@@ -80,6 +84,10 @@ class Merger:
     def watermark(self, mark: Watermark) -> list[Complete]:
         """Take in how far an origin has come; returns the windows that are complete now, in order of time."""
         lane = self._lane((mark.meter, mark.seconds))
+        if mark.origin.topic != CHARGES.name:
+            if mark.over:
+                _void(lane, mark)
+            return []
         lane.said[mark.origin] = max(mark.time, lane.said.get(mark.origin, 0))
         if mark.idle:
             lane.idle.add(mark.origin)
@@ -104,7 +112,8 @@ class Merger:
         out = []
         for start in self._starts(lane, seconds, upto):
             parts = lane.waiting.pop(start, {})
-            out.append(Complete(meter, seconds, start, {key: self._merge(parts[key]) for key in sorted(parts)}))
+            merged = {key: self._merge(parts[key]) for key in sorted(parts) if parts[key]}
+            out.append(Complete(meter, seconds, start, merged))
             lane.next = start + seconds
         return out
 
@@ -174,6 +183,8 @@ class Merger:
             lane.released, lane.next = wire["released"], wire["next"]
             for topic, partition, time, idle in wire["said"]:
                 origin = Origin(topic, partition)
+                if topic != CHARGES.name:
+                    continue
                 lane.said[origin] = time
                 if idle:
                     lane.idle.add(origin)
@@ -181,3 +192,10 @@ class Merger:
                 ticks = from_json(text.encode())
                 for tick in ticks if isinstance(ticks, list) else ():
                     self.tick(tick)
+
+
+def _void(lane: _Lane, mark: Watermark) -> None:
+    """What an origin said of windows that end after the mark is another's to say."""
+    for start, series in lane.waiting.items():
+        for parts in series.values() if start + mark.seconds > mark.time else ():
+            parts.pop(mark.origin, None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from schemas.topics import CHARGES
 from streams.core.detect.merge import MAX_SILENT_WINDOWS, Complete, Merger
 from streams.core.sums import Origin, Sums, Tick, Watermark, Window
 
-A, B = Origin("usage.token-calls", 0), Origin("usage.token-calls", 1)
+A, B = Origin(CHARGES.name, 0), Origin(CHARGES.name, 1)
+SOURCE = Origin("usage.token-calls", 0)
 
 
 def tick(start: int, usd: int, origin: Origin = A) -> Tick:
@@ -73,3 +75,25 @@ def test_a_tick_for_a_released_window_is_late() -> None:
     merger.tick(tick(0, 5))
     assert merger.late == 1
     assert not any(one.windows for one in merger.watermark(mark(30)))
+
+
+def test_at_the_upgrade_what_a_source_partition_said_counts_until_another_says_it() -> None:
+    """Its windows are its partition's of charges from format 3 on: what that tells anew must not count twice."""
+    merger = Merger()
+    merger.expect("token_call", 10, A)
+    for start, dollars in ((0, 1), (10, 2), (20, 4)):
+        merger.tick(tick(start, dollars, SOURCE))
+    assert not merger.watermark(mark(30, SOURCE)), "nobody waits for source partitions, or is told by them"
+    merger.watermark(Watermark("token_call", 10, SOURCE, 10, over=True))
+    merger.tick(tick(10, 2))
+    merger.tick(tick(20, 8))
+    assert usd(merger.watermark(mark(30))) == [(0, Decimal(1)), (10, Decimal(2)), (20, Decimal(8))]
+
+
+def test_a_state_that_waited_for_source_partitions_waits_for_them_no_longer() -> None:
+    merger = Merger()
+    merger.tick(tick(0, 1))
+    state = merger.snapshot()
+    state["lanes"][0]["said"] = [[*SOURCE, 0, False]]
+    merger.restore(state)
+    assert usd(merger.watermark(mark(10))) == [(0, Decimal(1))]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from schemas.records import ChargeRecord, PriceStatus
 from streams.core.block import Block, Unfit, joined
-from streams.core.packed import HEAD, ChargeBatch, pack, pulse, unpack
+from streams.core.packed import HEAD, CaughtUp, ChargeBatch, pack, pulse, unpack
 from streams.core.reading import Unreadable
 from tests.support.records import NOON, batch, charge, split
 
@@ -50,7 +52,7 @@ fields = st.fixed_dictionaries(
 def said(packed: ChargeBatch) -> tuple[Any, ...]:
     """All that a batch says."""
     block = packed.block
-    return (packed.topic, packed.partition, packed.first, packed.last, packed.caught_up_at, list(block),
+    return (packed.topic, packed.partition, packed.first, packed.last, packed.caught_up, list(block),
             block.records.tolist(), block.identities.to_pylist())  # fmt: skip
 
 
@@ -99,8 +101,23 @@ def test_money_keeps_every_digit_and_times_every_microsecond() -> None:
 
 
 def test_a_pulse_has_no_charges() -> None:
-    given_batch = pulse("usage.gpu", 0, NOON)
+    given_batch = pulse(CaughtUp("usage.gpu", 0, NOON), CaughtUp("usage.line-items", 3, NOON + timedelta(seconds=1)))
     assert said(unpack(pack(given_batch))) == said(given_batch)
+
+
+def test_charges_of_one_of_several_records_name_it_once() -> None:
+    one_record = ChargeBatch("usage.gpu", 0, 3, 11, Block.of([charge(1), charge(2)], [7, 7]))
+    assert said(unpack(pack(one_record))) == said(one_record)
+    assert b"#record" not in pack(one_record)
+
+
+@pytest.mark.parametrize("name", ["charges", "pulse"])
+def test_what_version_3_wrote_is_read(name: str) -> None:
+    """Charges of the records 3 to 11 of a source partition, and its pulse."""
+    value = (Path(__file__).parents[2] / "support" / "formats" / "by-source" / f"{name}.arrow").read_bytes()
+    block = Block.of([charge(1), charge(2), *split(3, ["1", "2"])], [4, 4, 9, 9])
+    told = replace(pulse(CaughtUp("usage.gpu", 2, NOON)), topic="usage.gpu", partition=2)
+    assert said(unpack(value)) == said(told if name == "pulse" else ChargeBatch("usage.gpu", 2, 3, 11, block))
 
 
 def test_what_all_share_stands_once() -> None:
@@ -169,10 +186,14 @@ TWO = pa.array([1, 2])
         b"\xff\xff\xff\xff",
         pack(batch(charge(1)))[:-40],
         without_rows(),
-        head(version=4),
+        head(version=5),
         head(topic=5),
         head(first=CANARY),
-        head(last=5),
+        head(record=5),
+        head(record=CANARY),
+        rewritten(lambda given, _: given.update(last=given.pop("record") + 5)),
+        head(caught_up=[["usage.gpu", 0, CANARY]]),
+        head(caught_up=[["usage.gpu", 0]]),
         head(charges="2"),
         head(charges=3),
         head(same=[CANARY]),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,15 +17,19 @@ from hypothesis import strategies as st
 
 from schemas.events import GPU_USAGE, LINE_ITEM, TOKEN_CALL
 from schemas.records import Charge, PriceStatus
+from schemas.topics import CHARGES
 from schemas.watch import SUMS
 from schemas.watch import Ticks as TicksContract
 from schemas.watch import Watermark as WatermarkContract
+from streams.core.block import Block
+from streams.core.dealing import Dealer
 from streams.core.detect.merge import Complete, Merger
-from streams.core.packed import ChargeBatch, pulse
+from streams.core.packed import CaughtUp, ChargeBatch, pulse
 from streams.core.roll import FLOOD, Roller, RollRules
 from streams.core.sums import Origin, Sums, Tick, Watermark, from_json, ticks_to_json, watermark_to_json
 from tests.support.records import batch
 
+FORMATS = Path(__file__).parents[2] / "support" / "formats"
 START = datetime(2026, 11, 2, tzinfo=UTC)
 RULES = RollRules(
     windows={"token_call": 10, "gpu_usage": 60},
@@ -119,6 +125,60 @@ def test_the_same_event_counts_once_within_the_horizon() -> None:
     roller.add(record(1, same))
     assert total(roller.flush()) == [(0, Decimal(1))]
     assert roller.duplicates == 2
+
+
+def test_an_event_that_comes_late_through_one_partition_still_counts_when_it_comes_in_time_through_another() -> None:
+    roller = Roller(RULES)
+    for partition in (0, 1):
+        roller.expect(Origin("usage.token-calls", partition), "token_call")
+    same = charge(1, id="same")
+    roller.add(record(0, charge(30), partition=1), record(1, same, partition=1))
+    assert roller.late == 1
+    roller.add(record(0, same), record(1, same))
+    roller.add(record(2, same, partition=1))  # late, and known: counted a duplicate
+    assert (roller.late, roller.duplicates) == (1, 2)
+    assert total(roller.flush())[0] == (0, Decimal(1))
+
+
+def test_the_same_event_counts_once_through_several_partitions() -> None:
+    roller = Roller(RULES)
+    same = [charge(at, id=f"same-{at}") for at in range(5)]
+    roller.add(record(0, *same), record(0, *same, partition=1))
+    roller.add(record(7, *same, partition=2))
+    assert total(roller.flush()) == [(0, Decimal(5))]
+    assert roller.duplicates == 10
+
+
+def test_a_window_waits_for_every_source_partition_that_may_speak() -> None:
+    roller = Roller(RULES)
+    for partition in range(3):
+        roller.expect(Origin("usage.token-calls", partition), "token_call")
+    assert not roller.add(record(0, charge(1)), record(1, charge(30)))
+    assert not roller.add(record(0, charge(2), partition=1), record(1, charge(31), partition=1))
+    said = roller.quiet(Origin("usage.token-calls", 2), "token_call")
+    assert total(said) == [(0, Decimal(2))]
+    assert said[-1] == Watermark("token_call", 10, Origin(CHARGES.name, 0), int(START.timestamp()) + 20)
+
+
+def test_who_was_silent_and_speaks_again_is_waited_for_again() -> None:
+    roller, other = Roller(RULES), Origin("usage.token-calls", 1)
+    roller.add(record(0, charge(1)), record(0, charge(2), partition=1))
+    roller.quiet(other, "token_call")
+    assert total(roller.add(record(1, charge(30)))) == [(0, Decimal(2))]
+    roller.add(record(1, charge(33), partition=1))
+    assert total(roller.add(record(2, charge(60)))) == []
+    assert total(roller.add(record(2, charge(61), partition=1))) == [(30, Decimal(2))]
+    assert roller.late == 0
+
+
+def test_all_silent_is_said_and_taken_back() -> None:
+    roller = Roller(RULES)
+    roller.add(record(0, charge(1)))
+    (*_, silent) = roller.quiet(Origin("usage.token-calls", 0), "token_call")
+    assert isinstance(silent, Watermark)
+    assert silent.idle
+    (again,) = roller.add(record(1, charge(11)))
+    assert again == Watermark("token_call", 10, Origin(CHARGES.name, 0), int(START.timestamp()) + 10)
 
 
 def test_the_parts_of_a_split_event_all_count() -> None:
@@ -231,7 +291,7 @@ def test_the_sums_on_the_wire_are_in_the_order_of_the_contract() -> None:
 
 def caught_up(at: float) -> ChargeBatch:
     """The pulse of the source partition: it was read to its end `at` seconds after START."""
-    return pulse("usage.token-calls", 0, START + timedelta(seconds=at))
+    return pulse(CaughtUp("usage.token-calls", 0, START + timedelta(seconds=at)))
 
 
 def test_near_to_now_windows_close_by_the_clock_once_the_source_is_read_to_its_end() -> None:
@@ -296,38 +356,63 @@ EVENTS = st.lists(
 )
 
 
-def completes(events: Sequence[tuple[int, str, int]], partitions: int, batch: int) -> list[Complete]:
-    """The events through rollers and a merger, dealt to partitions by key and to records by number."""
-    rollers = [Roller(RULES) for _ in range(partitions)]
-    merger = Merger()
-    out: list[Complete] = []
-    waiting: list[list[Charge]] = [[] for _ in range(partitions)]
-    offsets = [0] * partitions
+@dataclass
+class Pipeline:
+    """Source partitions whose charges are dealt as `price` does, rolled and merged; `out` is what is complete."""
 
-    def take(said: Iterable[Tick | Watermark]) -> None:
+    sources: int
+    partitions: int
+    batch: int  # charges in a record
+
+    def __post_init__(self) -> None:
+        self.dealer = Dealer(self.partitions)
+        self.rollers = [Roller(RULES, partition) for partition in range(self.partitions)]
+        self.merger = Merger()
+        self.out: list[Complete] = []
+        self.waiting: list[list[Charge]] = [[] for _ in range(self.sources)]
+        self.offsets = [0] * self.sources
+        for partition, roller in enumerate(self.rollers):
+            self.merger.expect("token_call", 10, Origin(CHARGES.name, partition))
+            for source in range(self.sources):
+                roller.expect(Origin("usage.token-calls", source), "token_call")
+
+    def put(self, source: int, one: Charge) -> None:
+        self.waiting[source].append(one)
+        if len(self.waiting[source]) >= self.batch:
+            self.send(source)
+
+    def send(self, source: int) -> None:
+        given = record(self.offsets[source], *self.waiting[source], partition=source)
+        for partition, dealt in self.dealer.deal(given):
+            self._merge(self.rollers[partition].add(dealt))
+        self.offsets[source] += 1
+        self.waiting[source].clear()
+
+    def end(self) -> None:
+        for source in range(self.sources):
+            self.send(source)
+            for roller in self.rollers:
+                self._merge(roller.quiet(Origin("usage.token-calls", source), "token_call"))
+
+    def _merge(self, said: Iterable[Tick | Watermark]) -> None:
         for one in said:
             if isinstance(one, Tick):
-                merger.tick(one)
+                self.merger.tick(one)
             else:
-                out.extend(merger.watermark(one))
+                self.out += self.merger.watermark(one)
 
-    def send(partition: int) -> None:
-        take(rollers[partition].add(record(offsets[partition], *waiting[partition], partition=partition)))
-        offsets[partition] += 1
-        waiting[partition].clear()
 
-    for partition in range(partitions):
-        merger.expect("token_call", 10, Origin("usage.token-calls", partition))
+def completes(
+    events: Sequence[tuple[int, str, int]], pipeline: Pipeline, copies: Sequence[tuple[int, int]] = ()
+) -> list[Complete]:
+    """The events dealt to source partitions by key. Of `copies` each sends an event, by number, to a source again."""
     for number, (at, key, cents) in enumerate(events):
-        usd = Decimal(cents) / 100
-        partition = ord(key) % partitions
-        waiting[partition].append(charge(at, id=str(number), principal=key, effective_cost_usd=usd))
-        if len(waiting[partition]) >= batch:
-            send(partition)
-    for partition in range(partitions):
-        send(partition)
-        take(rollers[partition].quiet(Origin("usage.token-calls", partition), "token_call"))
-    return out
+        again = [source % pipeline.sources for copied, source in copies if copied % len(events) == number]
+        one = charge(at, id=str(number), principal=key, effective_cost_usd=Decimal(cents) / 100)
+        for source in (ord(key) % pipeline.sources, *again):
+            pipeline.put(source, one)
+    pipeline.end()
+    return pipeline.out
 
 
 def plain(found: list[Complete]) -> list[Any]:
@@ -338,21 +423,78 @@ def plain(found: list[Complete]) -> list[Any]:
     ]
 
 
+COPIES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=20)
+
+
 @settings(deadline=None)
-@given(EVENTS, st.integers(1, 4), st.integers(1, 5))
-def test_partitioning_and_batch_size_change_nothing(
-    events: list[tuple[int, str, int]], partitions: int, batch: int
+@given(EVENTS, st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), COPIES)
+def test_partitioning_batch_size_and_copies_through_any_partition_change_nothing(
+    events: list[tuple[int, str, int]], sources: int, partitions: int, batch: int, copies: list[tuple[int, int]]
 ) -> None:
     events = sorted(events)
-    assert plain(completes(events, partitions, batch)) == plain(completes(events, 1, 1))
+    assert plain(completes(events, Pipeline(sources, partitions, batch), copies)) == plain(
+        completes(events, Pipeline(1, 1, 1))
+    )
 
 
 @settings(deadline=None)
-@given(EVENTS)
-def test_dollars_in_are_dollars_out(events: list[tuple[int, str, int]]) -> None:
-    found = completes(sorted(events), 3, 2)
+@given(EVENTS, COPIES)
+def test_dollars_in_are_dollars_out(events: list[tuple[int, str, int]], copies: list[tuple[int, int]]) -> None:
+    found = completes(sorted(events), Pipeline(3, 2, 2), copies)
     usd = sum((window.sums.usd for one in found for key, window in one.windows.items() if key == ()), Decimal(0))
     assert usd == sum(Decimal(cents) for _, _, cents in events) / 100
+
+
+@settings(deadline=None)
+@given(EVENTS, st.integers(1, 20))
+def test_records_together_close_the_same_windows_as_one_by_one(events: list[tuple[int, str, int]], some: int) -> None:
+    """Late ones, copies and two source partitions among them: what is counted may not hang on how much is read."""
+    records = [
+        record(number, charge(at, id=f"{key}-{cents % 5}-{at}", principal=key), partition=ord(key) % 2)
+        for number, (at, key, cents) in enumerate(events)
+    ]
+    alone, together = Roller(RULES), Roller(RULES)
+    one_by_one = [said for one in records for said in alone.add(one)] + alone.flush()
+    in_rows = [records[at : at + some] for at in range(0, len(records), some)]
+    assert ticks([said for row in in_rows for said in together.add(*row)] + together.flush()) == ticks(one_by_one)
+    assert (together.late, together.duplicates) == (alone.late, alone.duplicates)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 40), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_what_price_delivers_again_or_out_of_order_is_taken_once(count: int, partitions: int, chance: Random) -> None:
+    """By its place alone: nothing is known of identities here. The source partition goes from one worker to another and
+    back; a batch that follows another may arrive before it.
+    """
+    rollers = [Roller(replace(RULES, dedup_seconds=0), partition) for partition in range(partitions)]
+    workers = [Dealer(partitions) for _ in range(2)]
+
+    def deliver(first: int, last: int, *, whole: bool) -> None:
+        """A worker reads from the record `first` on; unless it is the whole, some of what it sent does not arrive."""
+        dealer, at = chance.choice([*workers, Dealer(partitions)]), first
+        sent: list[list[ChargeBatch]] = [[] for _ in range(partitions)]
+        while at <= last:
+            upto = min(last, at + chance.randint(0, 4))
+            events = [(n, f"{n}-{m}") for n in range(at, upto + 1) for m in range(n % 3)]
+            block = Block.of([charge(1, id=name) for _, name in events], [n for n, _ in events])
+            for partition, dealt in dealer.deal(ChargeBatch("usage.token-calls", 0, at, upto, block)):
+                sent[partition].append(dealt)
+            at = upto + 1
+        for roller, batches in zip(rollers, sent, strict=True):
+            for number in range(2, len(batches), 2):  # the very first of all may not be overtaken
+                if chance.random() < 0.5:
+                    batches[number - 1], batches[number] = batches[number], batches[number - 1]
+            for one in batches[: None if whole else chance.randint(0, len(batches))]:
+                roller.add(one)
+
+    confirmed = -1
+    for _ in range(chance.randint(0, 4)):
+        last, whole = chance.randint(min(confirmed + 1, count), count), chance.random() < 0.5
+        deliver(chance.randint(0, confirmed + 1), last, whole=whole)
+        confirmed = last if whole else confirmed
+    deliver(chance.randint(0, confirmed + 1), count, whole=True)
+    said = [one for roller in rollers for one in roller.flush()]
+    assert sum(usd for _, usd in total(said)) == sum(number % 3 for number in range(count + 1))
 
 
 @settings(deadline=None)
@@ -392,8 +534,36 @@ def test_a_merger_restored_from_a_snapshot_goes_on_the_same(events: list[tuple[i
     assert plain(out[0]) == plain(out[1])
 
 
+def test_a_state_in_which_source_partitions_had_windows_of_their_own_is_gone_on_with() -> None:
+    """Written by the release before. Its worker died, having told more than the state says: that is told anew, once."""
+    written = json.loads((FORMATS / "by-source" / "roll-2.json").read_text())
+    sources = [Origin("usage.token-calls", partition) for partition in (0, 4)]
+    roller, merger = Roller(RULES), Merger()
+    roller.restore(written["state"])
+    roller.restore(json.loads(json.dumps(roller.snapshot())))  # it may die again before it has said so
+    merger.expect("token_call", 10, Origin(CHARGES.name, 0))
+    for text in written["told_before"] + written["told_after"]:
+        told = from_json(text.encode())
+        assert isinstance(told, list)
+        for tick in told:
+            assert tick.origin in sources
+            merger.tick(tick)
+    again = charge(1.5, id="copied")
+    said = roller.add(record(2, charge(23)), record(1, again, charge(24), partition=4))
+    over = [one for one in said if isinstance(one, Watermark) and one.over]
+    assert {(one.origin, one.time - int(START.timestamp())) for one in over} == {(sources[0], 10), (sources[1], 0)}
+    found: list[Complete] = []
+    for one in said + roller.flush():
+        if isinstance(one, Tick):
+            merger.tick(one)
+        else:
+            found += merger.watermark(one)
+    usd = {one.start - int(START.timestamp()): one.windows[()].sums.usd for one in found}
+    assert usd == {0: Decimal(4), 10: Decimal(1), 20: Decimal(2)}
+
+
 def test_a_snapshot_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 3"):
-        Roller(RULES).restore({"version": 3})
+    with pytest.raises(ValueError, match="version 4"):
+        Roller(RULES).restore({"version": 4})
     with pytest.raises(ValueError, match="version None"):
         Merger().restore({})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Charge, PriceStatus
+from schemas.topics import CHARGES
 from schemas.watch import Finding
 from streams.core.block import Block
 from streams.core.detect.merge import Merger
@@ -33,7 +34,7 @@ ROLL = RollRules(
 )
 RULES = WatchRules(min_excess_usd=1.0, cadence=(((), 60),))
 PARTITIONS = 3
-LIVE = Origin("usage.token-calls", 0)
+LIVE, ORIGIN = Origin("usage.token-calls", 0), Origin(CHARGES.name, 0)
 
 
 def charge(at: datetime, requests: int, principal: str, number: int) -> Charge:
@@ -90,7 +91,7 @@ def _partition(partition: int, state: dict[str, Any] | None, said: Sequence[Any]
         watch.restore(state["watch"])
         pending = {tuple(pace) for pace in state["warmed"]}
     detect = DetectState(partition, merger, watch, pending, {})
-    merger.expect("token_call", 60, LIVE)
+    merger.expect("token_call", 60, ORIGIN)
     out: list[Finding] = []
     for one in said:
         if isinstance(one, Tick):

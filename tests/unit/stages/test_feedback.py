@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from pydantic import ValidationError
 
 from schemas.records import Meter
+from schemas.topics import CHARGES
 from schemas.watch import Feedback, Finding, FindingKind, Says
 from streams.core.detect.watch import WatchRules
 from streams.core.feedback import feedback_from_json
@@ -26,7 +27,7 @@ from streams.stages.feedback import feedback_on, feedback_sends
 from streams.stages.roll import Layout, series_partition
 from tests.support.watching import MINUTE, START, key, steady, tokens
 
-ORIGIN = Origin("usage.token-calls", 0)
+ORIGIN = Origin(CHARGES.name, 0)
 METER: Meter = "token_call"
 KEY = key(principal="key-1")
 TP = TopicPartition("spend.ticks", 0)

@@ -149,5 +149,5 @@ def test_each_source_is_watched_at_its_own_pace(tmp_path: Path) -> None:
 
 def _ended(roll: RollService, state: Any) -> list[Any]:
     """All sources fall silent: their last windows close."""
-    said = [one for origin, meter in LAYOUT.all_origins() for one in state.roller.quiet(origin, meter)]
+    said = [one for origin, meter in LAYOUT.sources() for one in state.roller.quiet(origin, meter)]
     return roll._sends(said)

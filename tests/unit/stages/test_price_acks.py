@@ -11,11 +11,13 @@ from aiokafka.errors import KafkaConnectionError
 
 from schemas.records import Position
 from schemas.topics import TOKEN_CALLS
+from streams.core.block import Block
 from streams.core.charge import Charged
 from streams.core.decode import RawRecord
 from streams.metrics import Metrics
 from streams.stages import price
 from streams.stages.price import Batch, Gathering, Outlet, taken_apart
+from tests.support.records import charge
 
 NAME = TOKEN_CALLS.name
 
@@ -25,6 +27,7 @@ class SlowBroker:
     """A producer whose deliveries are confirmed, or fail, when the test says so."""
 
     deliveries: list[asyncio.Future[None]] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -32,7 +35,8 @@ class SlowBroker:
     async def partitions_for(self, _: str) -> set[int]:
         return {0}
 
-    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+    async def send(self, _: str, value: bytes, **__: Any) -> asyncio.Future[None]:
+        self.values.append(value)
         self.deliveries.append(asyncio.get_running_loop().create_future())
         return self.deliveries[-1]
 
@@ -67,7 +71,8 @@ async def settle() -> None:
 async def put(outlet: Outlet, acked: list[int], *offsets: int) -> None:
     for offset in offsets:
         raw = RawRecord(b"", (), Position(NAME, 0, offset), None)
-        await outlet.put(NAME, Batch([raw], [Event([Fetched(offset)], acked)]), Charged())
+        charged = Charged(Block.of([charge(offset)], [0]))
+        await outlet.put(NAME, Batch([raw], [Event([Fetched(offset)], acked)]), charged)
 
 
 def test_an_ack_waits_for_its_delivery_and_for_all_older_ones(monkeypatch: Any) -> None:
