@@ -32,7 +32,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from mode import Service
 
-from schemas.records import METER_BY_TYPE, Position, PriceStatus
+from schemas.records import METER_BY_TYPE, DeadLetter, Position, PriceStatus, Reason
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
 from schemas.wire import DEALT_HEADERS, HEADERS
 from streams.core.block import Block, Whole
@@ -129,7 +129,7 @@ class Outlet(Service):
             letters = [refused(record, error) for record in batch.records]
         for letter in letters:
             key = letter.dead_letter_id.encode()
-            item.sends.append(_Send(self._name(DEAD_LETTERS), key, letter.model_dump_json().encode(), None, HEADERS))
+            item.sends.append(_Send(self._name(DEAD_LETTERS), key, _written(letter), None, HEADERS))
         for send in item.sends:
             send.delivery = await self._start(send)
         await queue.put(item)
@@ -179,6 +179,17 @@ class Outlet(Service):
             await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             attempt += 1
             send.delivery = await self._start(send)
+
+
+def _written(letter: DeadLetter) -> bytes:
+    """The letter as JSON. One that can't be written says so of its place, without what it took from the event."""
+    try:
+        written = letter.model_dump_json()
+    except (ValueError, TypeError) as error:  # what escaped here would end the stage
+        taken = ("field", "event_source", "event_id", "event_type")
+        why = {"reason": Reason.INTERNAL_ERROR, "problem": type(error).__name__}
+        written = letter.model_copy(update=dict.fromkeys(taken, "") | why).model_dump_json()
+    return written.encode()
 
 
 class _Waiting:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaConnectionError
 
-from schemas.records import Position
+from schemas.records import DeadLetter, Position, Reason
 from schemas.topics import TOKEN_CALLS
 from streams.core.block import Block
 from streams.core.charge import Charged
@@ -17,7 +17,7 @@ from streams.core.decode import RawRecord
 from streams.metrics import Metrics
 from streams.stages import price
 from streams.stages.price import Batch, Gathering, Outlet, taken_apart
-from tests.support.records import charge
+from tests.support.records import charge, dead_letter
 
 NAME = TOKEN_CALLS.name
 
@@ -155,3 +155,26 @@ def test_records_of_a_partition_stay_in_their_order_and_their_events_with_them()
         for raw in batch.records:
             found.setdefault(raw.position.partition, []).append(raw.position.offset)
     assert found == {0: [3, 4, 5], 1: [8, 9]}
+
+
+def test_a_letter_that_can_not_be_written_is_another_letter_of_the_same_place() -> None:
+    """Text with half a character has no JSON: what escaped the outlet would end the stage, and its event be lost."""
+
+    async def run() -> list[bytes]:
+        broker, acked = SlowBroker(), list[int]()
+        outlet = Outlet(lambda: broker, 10, lambda topic: topic.name)
+        async with outlet:
+            raw = RawRecord(b"", (), Position(NAME, 0, 7), None)
+            letter = dead_letter(5, offset=7, event_id="half \ud800", problem="\udfff")
+            charged = Charged(Block.of([charge(7)], [0]), [letter])
+            await outlet.put(NAME, Batch([raw], [Event([Fetched(7)], acked)]), charged)
+            for delivery in broker.deliveries:
+                delivery.set_result(None)
+            await settle()
+        assert acked == [7]
+        return broker.values
+
+    (_, written) = asyncio.run(run())
+    letter = DeadLetter.model_validate_json(written)
+    assert (letter.dead_letter_id, letter.offset, letter.reason) == ("d-5", 7, Reason.INTERNAL_ERROR)
+    assert letter.event_id == ""
