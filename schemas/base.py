@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, DefaultContext, getcontext
@@ -32,7 +33,12 @@ def _rfc3339(value: Any) -> Any:
         return value
     if not isinstance(value, str):
         raise ValueError("must be an RFC 3339 time in text")
+    if _EPOCH(value):  # pydantic takes a number for an epoch in text too
+        raise ValueError("must be an RFC 3339 time, not a number in text")
     return value
+
+
+_EPOCH = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?").fullmatch
 
 
 def _utc(value: datetime) -> datetime:
