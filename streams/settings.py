@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BaseModel,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -399,19 +403,53 @@ def load(file: Path | None = None, overrides: list[str] | None = None) -> Settin
         raise SettingsError([str(error)]) from None
 
 
-def _secrets_in(tree: dict[str, Any]) -> list[str]:
-    """A fault for each secret that stands where settings are kept, shown and passed around: a file, a command line."""
-    faults = []
-    for section, values in tree.items():
-        known = Settings.model_fields.get(section)
-        fields = getattr(known.annotation, "model_fields", {}) if known is not None else {}
-        faults += [
-            f"{section}.{name}: a secret stands in the environment, SPENDSTREAM_{section.upper()}__{name.upper()}, or "
-            f"in a file named by {section}.{name}_file"
-            for name in (values if isinstance(values, dict) else {})
-            if name in fields and fields[name].annotation is SecretStr
-        ]
-    return faults
+def _secrets_in(tree: Any, annotation: Any = None, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """A fault for each secret that stands where settings are kept, shown and passed around: a file, a command line.
+
+    A receiver's URL is one: whoever knows a chat's webhook may write there.
+    """
+    if isinstance(tree, list):
+        for number, one in enumerate(tree):
+            yield from _secrets_in(one, annotation, (*path, str(number)))
+    if not isinstance(tree, dict):
+        return
+    fields = Settings.model_fields if annotation is None else _fields(annotation)
+    for name, value in tree.items():
+        here = (*path, name)
+        if name not in fields:
+            continue
+        if fields[name].annotation is SecretStr:
+            yield f"{'.'.join(here)}: a secret stands {_places(here, fields)}"
+        elif name.endswith("url") and isinstance(value, str) and "@" in _authority(value):
+            yield f"{'.'.join(here)}: a URL in the settings holds no user and no password"
+        else:
+            yield from _secrets_in(value, fields[name].annotation, here)
+
+
+def _fields(annotation: Any) -> Mapping[str, FieldInfo]:
+    """The settings of a section, or of the sections that a list holds; none where there are none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.model_fields
+    return {name: field for one in get_args(annotation) for name, field in _fields(one).items()}
+
+
+def _places(path: tuple[str, ...], fields: Mapping[str, FieldInfo]) -> str:
+    """Where a secret may stand."""
+    *above, name = path
+    places = [f"in a file named by {name}_file"] if f"{name}_file" in fields else []
+    if f"{name}_env" in fields:
+        places.append(f"in an environment variable named by {name}_env")
+    elif len(above) == 1:
+        places.append(f"in the environment, SPENDSTREAM_{above[0].upper()}__{name.upper()}")
+    return ", or ".join(places)
+
+
+def _authority(url: str) -> str:
+    """User, password, host and port of a URL."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _tree(overrides: list[str]) -> dict[str, Any]:

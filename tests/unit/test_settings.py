@@ -69,6 +69,35 @@ def test_a_secret_stands_in_no_settings_file_and_on_no_command_line(tmp_path: Pa
         assert "sk-canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["https://hooks.slack.com/services/T0/B0/sk-canary", "json://127.0.0.1/"])
+def test_the_url_of_a_receiver_stands_in_no_settings_file_and_on_no_command_line(tmp_path: Path, url: str) -> None:
+    """Whoever knows a chat's webhook may write there, and whether a URL is one can't be seen: none is taken."""
+    file = tmp_path / "s.toml"
+    file.write_text(
+        f'[[alerts.receivers]]\nname = "a"\nurl_env = "A"\n[[alerts.receivers]]\nname = "b"\nurl = "{url}"\n'
+    )
+    in_file: tuple[Path | None, list[str]] = (file, [])
+    says = r"alerts.receivers.1.url: a secret stands in a file named by url_file, or .* variable named by url_env"
+    for settings in (in_file, (None, [f"alerts.receivers=[{{name='a'}}, {{name='b', url='{url}'}}]"])):
+        with pytest.raises(SettingsError, match=says) as caught:
+            load(*settings)
+        assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["alerts.alertmanager_url", "clickhouse.url", "remedies.litellm.url"])
+def test_a_url_in_the_settings_holds_no_password(setting: str) -> None:
+    with pytest.raises(SettingsError, match=f"{setting}: a URL in the settings holds no user") as caught:
+        load(None, [f"{setting}=https://me:sk-canary@host/"])
+    assert "sk-canary" not in str(caught.value)
+
+
+def test_the_environment_may_hold_the_url_of_a_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPENDSTREAM_ALERTS__RECEIVERS", '[{"name": "a", "url": "json://127.0.0.1/sk-canary"}]')
+    settings = load()
+    assert settings.alerts.receivers[0].resolved_url().get_secret_value().endswith("sk-canary")
+    assert "sk-canary" not in repr(settings) + settings.model_dump_json()
+
+
 def test_a_receiver_takes_its_secret_from_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,12 @@ from streams.core.alert.routes import Routing
 from streams.settings import Settings, SettingsError, load
 
 DOCS = Path(__file__).parents[2] / "docs"
-RECEIVER = '[[alerts.receivers]]\nname = "chat"\nurl = "json://127.0.0.1/SECRET"\n'
+RECEIVER = '[[alerts.receivers]]\nname = "chat"\nurl_env = "CHAT_URL"\n'
+
+
+@pytest.fixture(autouse=True)
+def _a_secret_that_nobody_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_URL", "json://127.0.0.1/SECRET")
 
 
 def loaded(tmp_path: Path, text: str) -> Settings:
