@@ -198,11 +198,15 @@ class Gauge:
         reference = self.reference * self.dens[-1]
         if not self.seen or reference <= 0:
             return
-        self.doubts.append(min(1.0, abs(self.nums[-1] / reference - 1.0)))
+        doubt = min(1.0, abs(self.nums[-1] / reference - 1.0))
+        gain = 1.0 / min(self.seen, STRAYS)
+        if not suspect and not self.doubts:  # most windows
+            self.stray += gain * (doubt - self.stray)
+            return
+        self.doubts.append(doubt)
         if suspect:
             del self.doubts[:-STRAYS]
             return
-        gain = 1.0 / min(self.seen, STRAYS)
         for doubt in self.doubts:
             self.stray += gain * (doubt - self.stray)
         self.doubts.clear()
@@ -210,9 +214,10 @@ class Gauge:
     def _smooth(self, num: float, den: float, seconds: float, life: float) -> None:
         if self.skip & (1 << LONGEST):
             return
-        cap = (self.reference * exp(max(self.records[0], self.past[0]) + MARGINS[0] * self.scale)) * den
-        if self.seen >= 30 and cap > 0:
-            num = min(num, cap)
+        if self.seen >= 30 and num > self.reference * den:  # the cap is beyond that
+            cap = (self.reference * exp(max(self.records[0], self.past[0]) + MARGINS[0] * self.scale)) * den
+            if cap > 0:
+                num = min(num, cap)
         self.seen += 1
         gain = max(1.0 / self.seen, seconds / life)
         self.num += gain * (num - self.num)

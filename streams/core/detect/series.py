@@ -122,8 +122,9 @@ class Series:
         rules, gauges, sums = bucket.rules, self.gauges, bucket.sums
         warm = self.is_warm(rules)
         sensitivity = rules.sensitivity_of(self.key) if rules.sensitivity else 1.0
-        usual = gauges.level.usual
-        recent = gauges.level.span_ratio(LONGEST) / usual if usual > 0 else 0.0
+        recent = 0.0
+        if not sums.events and not self.silence.run and gauges.level.usual > 0:
+            recent = gauges.level.span_ratio(LONGEST) / gauges.level.usual
         self.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in self.cases)
         readings = gauges.judge(bucket, self.hours.week, sensitivity, one=self.makeup.is_one)
         expected = gauges.expected(bucket)

@@ -24,8 +24,8 @@ class Silence:
         self.before = 0.0  # spend per window just before it fell silent, as a part of the usual
 
     def watch(self, events: int, seconds: int, recent: float, *, told: bool) -> None:
-        """Take in a window; `recent` is the spend of the windows before it, as a part of the usual. A silence that was
-        `told` of is no habit."""
+        """Take in a window; `recent` is the spend of the windows before it, as a part of the usual, and counts where a
+        silence begins. A silence that was `told` of is no habit."""
         if events:
             if not told:
                 self.longest = max(self.longest, self.run)

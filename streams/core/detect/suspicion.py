@@ -24,7 +24,8 @@ class Suspicion:
 
     def feed(self, bucket: Bucket, readings: Readings, expected: Expected, *, unusual: bool, allowed: bool) -> None:
         """Take in a window."""
-        odd = max(*(reading.now for reading in readings), readings.level.score - SUSPECT) > SUSPECT
+        level, size, rate = readings
+        odd = level.now > SUSPECT or size.now > SUSPECT or rate.now > SUSPECT or level.score - SUSPECT > SUSPECT
         if (odd and allowed) or unusual:
             self.quiet = 0
             self.stretch = self.stretch or Stretch(bucket.start)
