@@ -10,8 +10,6 @@ An event lives in one partition of `spend.charges`, by its identity, so one memo
 
 from __future__ import annotations
 
-from array import array
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +20,7 @@ from schemas.records import METER_BY_TYPE, Meter
 from schemas.topics import CHARGES, TOPIC_BY_EVENT_TYPE
 from schemas.watch import DIMENSIONS
 from streams.core.block import Block, Mask, Whole, joined
+from streams.core.identities import Identities
 from streams.core.packed import ChargeBatch
 from streams.core.parts import LEAF, READ, Leaf, cells
 from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
@@ -105,7 +104,7 @@ class Roller:
         self._origin = Origin(CHARGES.name, partition)
         self._sources: dict[Origin, _Source] = {}
         self._lanes: dict[Pace, _Lane] = {}
-        self._seen: dict[Meter, dict[int, set[int]]] = {}  # event identities by hour of event time
+        self._seen: dict[Meter, dict[int, Identities]] = {}  # of events, by hour of event time
         self._taken_over: list[Watermark] = []
         self._known: dict[Leaf, tuple[SeriesKey, tuple[SeriesKey, ...]]] = {}
         self.late = 0
@@ -213,17 +212,11 @@ class Roller:
         hours = block.micros("time")[first] // (HOUR * MICROS)
         new, in_time = np.ones(len(first), dtype=np.bool_), in_time[first]
         for hour in np.unique(hours).tolist():
-            bucket = seen.setdefault(hour, set())
+            bucket = seen.setdefault(hour, Identities())
             late = np.flatnonzero((hours == hour) & ~in_time)
-            new[late] = [key not in bucket for key in keys[late].tolist()]
+            new[late] = ~bucket.has(keys[late])
             at = np.flatnonzero((hours == hour) & in_time)
-            here = keys[at].tolist()
-            if not bucket.isdisjoint(here) or len(set(here)) < len(here):
-                for place, key in zip(at.tolist(), here, strict=True):
-                    new[place] = key not in bucket
-                    bucket.add(key)
-            else:
-                bucket.update(here)
+            new[at] = bucket.add(keys[at])
         self.duplicates += len(new) - int(new.sum())
         return np.asarray(new[block.events()])
 
@@ -367,7 +360,7 @@ class Roller:
                 [origin.topic, origin.partition, _source_to_json(source)] for origin, source in self._sources.items()
             ],
             "lanes": [[*pace, _lane_to_json(lane)] for pace, lane in self._lanes.items()],
-            "seen": [[meter, hour, _packed(keys)] for meter, seen in self._seen.items() for hour, keys in seen.items()],
+            "seen": [[meter, hour, keys.packed()] for meter, seen in self._seen.items() for hour, keys in seen.items()],
             "taken_over": [[one.meter, one.seconds, *one.origin, one.time] for one in self._taken_over],
         }  # fmt: skip
 
@@ -387,7 +380,7 @@ class Roller:
         self._sources = {Origin(topic, part): _source_from_json(source) for topic, part, source in state["sources"]}
         self._lanes = {(meter, seconds): _lane_from_json(lane) for meter, seconds, lane in state["lanes"]}
         for meter, hour, packed in state["seen"]:
-            self._seen.setdefault(meter, {})[hour] = _unpacked(packed)
+            self._seen.setdefault(meter, {})[hour] = Identities.unpacked(packed)
         self._taken_over = [
             Watermark(meter, seconds, Origin(topic, partition), time, over=True)
             for meter, seconds, topic, partition, time in state["taken_over"]
@@ -407,7 +400,9 @@ class Roller:
                 source.ends[of, seconds] = max(source.ends.get((of, seconds), 0), start + seconds)
             if meter is not None and known:
                 for hour, packed in old["seen"].items():
-                    self._seen.setdefault(meter, {}).setdefault(int(hour), set()).update(_unpacked(packed))
+                    self._seen.setdefault(meter, {}).setdefault(int(hour), Identities()).update(
+                        Identities.unpacked(packed)
+                    )
             paces = dict.fromkeys([*source.closed, *(self._paces(meter) if meter else ())])
             self._taken_over += [Watermark(*pace, origin, source.closed.get(pace, 0), over=True) for pace in paces]
 
@@ -559,13 +554,3 @@ def _put_open(window: _Open, leaves: Iterable[Any]) -> None:
         counts = window.aligned.setdefault(leaf, {})
         for step, count in aligned:
             counts[step] = counts.get(step, 0) + count
-
-
-def _packed(keys: set[int]) -> str:
-    return b64encode(array("Q", sorted(keys)).tobytes()).decode()
-
-
-def _unpacked(packed: str) -> set[int]:
-    keys = array("Q")
-    keys.frombytes(b64decode(packed))
-    return set(keys)
