@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import sys
+import time
 import types
 from array import array
 from collections.abc import Sequence
@@ -202,6 +203,19 @@ def test_a_series_fits_its_memory(name: str, length: int) -> None:
     detector = DETECTORS[name]()
     feed(detector, noisy_days(length))
     assert own_bytes(detector) <= LIMIT_BYTES
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_an_update_costs_some_microseconds(name: str) -> None:
+    """By the cheapest of many batches, so that a busy machine makes no difference; a slow one has twice the 10 us."""
+    detector, batch = DETECTORS[name](), 200
+    history = noisy_days(20 * batch)
+    costs = []
+    for first in range(0, len(history), batch):
+        began = time.process_time()
+        feed(detector, history[first : first + batch])
+        costs.append((time.process_time() - began) / batch)
+    assert min(costs) <= 20e-6
 
 
 def assert_sound(verdict: Verdict) -> None:

@@ -14,9 +14,11 @@ NOISE_HOURS = 96
 WILD = 2.0  # log-ratio: an hour that strays further says no more of the noise
 BASE = 0.1  # of the mean height: as many hours before were on their way already, else it is a step
 KNOWN = 48  # hours of profile needed
+HIGHER = 0.35  # log-ratio to the highest that a span has been on ordinary days: clearly beyond, however far it strays
+GENERATION = 7 * 24  # ordinary hours that such a height is kept, and once more
 TRUST = 24  # hours after which a height is trusted as a record: a creep is slow
 KEPT = TRUST + SPANS[-1]
-FIELDS_V1 = 5  # of the state that release 0.1 wrote
+NOTHING = [0.0] * len(SPANS)
 TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
 FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 
@@ -24,13 +26,16 @@ FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 class Creep:
     """Learns how far the hours of a series stray from those of the days before, up or down.
 
-    What strays by a factor every day has creeps of its own making: only what stands out of that is told.
+    What strays by a factor every day has creeps of its own making: only what stands out of that is told, or what costs
+    clearly more than that ever did.
     """
 
-    __slots__ = ("logs", "noise", "records", "seen")
+    __slots__ = ("heights", "logs", "noise", "past", "records", "seen", "spent")
 
     def __init__(self) -> None:
         self.logs = array("d")  # of the newest hours: log(spent / usual)
+        self.spent = array("d")  # in them, USD
+        self.heights = self.past = NOTHING  # the most per hour that each span has cost, in this generation and the last
         self.records = [0.0] * len(SPANS)
         self.noise = 0.0  # how far an ordinary hour is from the usual, in the mean
         self.seen = 0
@@ -40,7 +45,8 @@ class Creep:
         if usual + little <= 0:
             return 0.0
         self.logs.append(log(max(usd + little, TINY) / (usual + little)))
-        del self.logs[:-KEPT]
+        self.spent.append(usd)
+        del self.logs[:-KEPT], self.spent[: -SPANS[-1]]
         return max(map(self._score, range(len(SPANS))))
 
     def _score(self, index: int) -> float:
@@ -50,8 +56,17 @@ class Creep:
             return 0.0
         mean = sum(logs[-span:]) / span
         score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], NOISES * self.noise)
+        score = max(score, min(mean / FLOORS[index], self._beyond(index)))
         came_slowly = sum(before) / len(before) >= BASE * mean
         return score if came_slowly else min(score, 1.0)
+
+    def _beyond(self, index: int) -> float:
+        """How far the span is beyond the highest that it has been; 1 is clearly."""
+        highest, spent = max(self.heights[index], self.past[index]), self._mean(SPANS[index])
+        return log(spent / highest) / HIGHER if self.seen >= KNOWN and spent > highest > 0 else 0.0
+
+    def _mean(self, span: int) -> float:
+        return sum(self.spent[-span:]) / span if len(self.spent) >= span else 0.0
 
     def learn(self) -> None:
         """The newest hour was ordinary."""
@@ -59,11 +74,18 @@ class Creep:
         if not logs:
             return
         self.seen += 1
+        if self.seen % GENERATION == 0:
+            self.past, self.heights = self.heights, NOTHING
+        self.excuse()
         self.noise += max(1.0 / self.seen, 1.0 / NOISE_HOURS) * (min(WILD, abs(logs[-1])) - self.noise)
         for index, span in enumerate(SPANS):
             if len(logs) >= TRUST + span:
                 trusted = sum(logs[-TRUST - span : -TRUST]) / span
                 self.records[index] = max(self.records[index] * FADE, trusted)
+
+    def excuse(self) -> None:
+        """What the newest hours cost is nothing unusual."""
+        self.heights = [max(self.heights[at], self._mean(span)) for at, span in enumerate(SPANS)]
 
     def met(self, height: float) -> None:
         """A creep of that log-ratio is over: the next must be higher to be told."""
@@ -72,16 +94,19 @@ class Creep:
 
     def reset(self) -> None:
         """A new level is normal."""
-        del self.logs[:]
+        del self.logs[:], self.spent[:]
 
     def to_json(self) -> list[Any]:
-        return [self.logs.tolist(), self.records, self.noise, self.seen]
+        heights = [self.spent.tolist(), self.heights, self.past]
+        return [self.logs.tolist(), self.records, self.noise, self.seen, heights]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Creep:
         creep = cls()
-        if len(state) == FIELDS_V1:  # it judged by other hours: only the record goes on
+        if not isinstance(state[4], list):  # release 0.1: it judged by other hours: only the record goes on
             creep.records = [state[2]] * len(SPANS)
             return creep
-        creep.logs, creep.records, creep.noise, creep.seen = array("d", state[0]), list(state[1]), *state[2:]
+        creep.logs, creep.records, creep.noise, creep.seen = array("d", state[0]), list(state[1]), *state[2:4]
+        spent, creep.heights, creep.past = state[4]
+        creep.spent = array("d", spent)
         return creep

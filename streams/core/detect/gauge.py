@@ -140,7 +140,7 @@ class Gauge:
             return CALM
         thresholds = self.thresholds(sensitivity, count)
         scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
-        if self.age >= DAY:
+        if self.age >= DAY and (count > 0 or max(scores) > 1.0):  # of what isn't counted, they can only calm
             self._weigh_heights(scores, sensitivity, count)
         best = max(range(3), key=scores.__getitem__)
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
@@ -157,7 +157,7 @@ class Gauge:
             above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
             if above < NEAR:
                 scores[index] = min(scores[index], 1.0)
-            elif above > 0 and count > 0:
+            elif above > 0 and count > 0 and index:  # one window of a restless series says nothing
                 beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)
                 floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
                 scores[index] = max(scores[index], min(beyond, self.logs[index] / floor))
@@ -258,10 +258,17 @@ class Gauge:
         """A log-ratio that turned out to be nothing: the same again shall not be told."""
         for index, margin in enumerate(MARGINS):
             self.records[index] = max(self.records[index], height - margin * self.scale)
+        if self.habits is not None and self.habits.peaks:
+            self.heights.learn(self.habits.peaks[len(SPANS) :], suspect=False)
 
-    def passed(self) -> None:
-        """An incident has gone by itself. What has become a habit is told only where it is clearly higher."""
-        for heights in self.habits.passed() if self.habits is not None else ():
+    def passed(self, *, by_itself: bool) -> None:
+        """An incident is over. What has become a habit is told only where it is clearly higher."""
+        if self.habits is None:
+            return
+        if not by_itself:
+            self.habits.drop()
+            return
+        for heights in self.habits.passed():
             self.heights.learn(heights[len(SPANS) :], suspect=False)
             for index, margin in enumerate(MARGINS):
                 self.records[index] = max(self.records[index], heights[index] - CLEARLY * margin * self.scale)
@@ -282,13 +289,12 @@ class Gauge:
     def _weigh(self, reference: float, little: float) -> None:
         """Set `logs`: how far each span is above the reference, 0 where it isn't."""
         self.reference = reference
-        self.values = [0.0, 0.0, 0.0]
         base = reference + little
         if base <= 0:
-            self.logs = NO_LOGS
+            self.logs = self.values = NO_LOGS
             return
         nums, dens, pad = self.nums, self.dens, self.pad
-        logs, above = [0.0, 0.0, 0.0], False
+        logs, values, above = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], False
         seen, padding = len(nums), pad * reference
         for index, span in enumerate(SPANS):
             if seen < span:
@@ -296,11 +302,11 @@ class Gauge:
             num = nums[-1] if span == 1 else sum(nums[-span:])
             den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
             value = (num + padding) / den if den else 0.0
-            self.values[index] = value
+            values[index] = value
             ratio = (value + little) / base if den else 0.0
             if ratio > 1.0:
                 logs[index], above = log(min(ratio, HUGE)), True
-        self.logs = logs if above else NO_LOGS
+        self.logs, self.values = logs if above else NO_LOGS, values
 
     def to_json(self) -> list[Any]:
         """What lasts from one window to the next."""

@@ -18,7 +18,7 @@ class Heights:
     __slots__ = ("held", "now", "past")
 
     def __init__(self) -> None:
-        self.now = [0.0] * SPANS
+        self.now = NOTHING
         self.past: list[float] | None = NOTHING  # None: not known
         self.held = NOTHING  # of windows under suspicion: ordinary when it comes to nothing
 
@@ -34,8 +34,8 @@ class Heights:
             return
         if held is not NOTHING:
             values, self.held = [max(pair) for pair in zip(held, values, strict=True)], NOTHING
-        for index, value in enumerate(values):
-            now[index] = max(now[index], value)
+        if values[0] > now[0] or values[1] > now[1] or values[2] > now[2]:  # seldom, and this is done for every window
+            self.now = [max(pair) for pair in zip(now, values, strict=True)]
 
     def forget(self) -> None:
         """What was under suspicion was unusual."""
@@ -43,7 +43,7 @@ class Heights:
 
     def grow(self) -> None:
         """A generation is over."""
-        self.past, self.now = self.now, [0.0] * SPANS
+        self.past, self.now = self.now, NOTHING
 
     def to_json(self) -> list[Any]:
         return [self.now, self.past, self.held]
@@ -92,6 +92,10 @@ class Habits:
             for habit, times in ((tops, TIMES), (same_hour, TIMES_AT_AN_HOUR))
             if len(habit) >= times
         ]
+
+    def drop(self) -> None:
+        """The incident is over, and says nothing of how the series is."""
+        self.peaks = []
 
     def to_json(self) -> list[Any]:
         return [self.began, self.peaks, self.tops]

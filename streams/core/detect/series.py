@@ -208,6 +208,7 @@ class Series:
             self.creep.reset()
         else:
             self.gauges.level.met(case.height)
+            self.creep.excuse()
             self.creep.met(case.height)
 
     def _close(self, case: Case, bucket: Bucket) -> list[Finding]:
@@ -215,9 +216,9 @@ class Series:
         if case.kind in LEARNING_STOPS:
             for gauge in self.gauges.each():
                 gauge.cut(max(1, case.calm))
-        if case.kind is FindingKind.SPIKE and not case.settled:
+            by_itself = case.kind is FindingKind.SPIKE and not case.settled
             for gauge in self.gauges.each():
-                gauge.passed()
+                gauge.passed(by_itself=by_itself)
         if case.kind is FindingKind.CREEP:
             self.creep.met(case.height)
         elif case.kind is FindingKind.SPIKE and case.last_seen - case.stretch.start >= LASTED[self.meter]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from math import sin, tau
+from math import exp, sin, tau
 from random import Random
 
 import pytest
 
 from schemas.watch import FindingKind
+from streams.core.detect.creep import Creep
 from streams.core.detect.rules import WatchRules
 from streams.core.sums import Sums, utc
 from tests.support.watching import MINUTE, Stream, gpus, key, steady, tokens
@@ -79,6 +80,22 @@ class TestCreep:
         stream.feed(service, hourly(6))
         growing = hourly(3, growth_per_hour=1.25 ** (1 / 72), seed=2)  # a quarter in three days
         assert stream.feed(service, growing) == []
+
+    def test_what_strays_widely_is_told_when_it_costs_more_than_it_ever_did(self) -> None:
+        creep, rng = Creep(), Random(4)
+
+        def day(growth: float) -> list[float]:
+            """How unusual each hour is; what is not is learnt."""
+            scores = []
+            for hour in range(24):
+                scores.append(creep.hour(exp(rng.uniform(-1, 1)) * growth**hour, 1.0, 0.02))
+                if scores[-1] <= 1.0:
+                    creep.learn()
+            return scores
+
+        ordinary = [score for _ in range(8) for score in day(1.0)]
+        assert max(ordinary) <= 1.0
+        assert max(day(1.06)) > 1.0
 
 
 class TestNewSeries:

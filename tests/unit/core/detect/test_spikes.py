@@ -311,6 +311,16 @@ def test_what_is_far_beyond_anything_before_is_told_of_a_series_that_leaps_every
     assert stream.feed(KEY, [tokens(200)] * 10)
 
 
+def test_a_false_positive_of_a_series_that_leaps_is_not_told_again() -> None:
+    stream, rng = Stream(), Random(5)
+    stream.feed(KEY, leaps(rng, 50))
+    for again in (False, True):
+        stream.feed(KEY, [tokens(55)] * 60)
+        told = stream.feed(KEY, [tokens(200)] * 10)
+        assert bool(told) is not again
+        stream.watch.feedback("token_call", KEY, FindingKind.SPIKE, "false_positive")
+
+
 def test_what_a_series_comes_to_every_noon_is_not_told_at_night() -> None:
     stream = Stream()
 
