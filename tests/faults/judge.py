@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,6 +30,12 @@ class Watched:
     findings: frozenset[tuple[Any, ...]]
     alerts: frozenset[tuple[Any, ...]]
     deliveries: Counter[tuple[str, bool]]
+
+    def named(self) -> Watched:
+        """Which there are and in what state, without their sums."""
+        findings = frozenset((name, kind, status) for name, kind, _, status, *_ in self.findings)
+        alerts = frozenset((name, status, grouped) for name, _, status, *_, grouped in self.alerts)
+        return Watched(findings, alerts, self.deliveries)
 
 
 @dataclass(slots=True)
@@ -63,11 +69,17 @@ class Outcome:
         return asdict(self)
 
 
-async def judged(run: Deployment, fault: str, times: int, undisturbed: Watched | None) -> Outcome:
-    """Waits for what has to come, then a little for what must not, and looks."""
+async def judged(
+    run: Deployment, fault: str, times: int, undisturbed: Watched | None, *, exactly: bool = True
+) -> Outcome:
+    """Waits for what has to come, then a little for what must not, and looks.
+
+    Unless `exactly`, findings and alerts are compared without their sums.
+    """
     await run.all_landed()
+    shown: Callable[[Watched], Watched] = (lambda found: found) if exactly else Watched.named
     if undisturbed is not None:
-        await _come(run, undisturbed)
+        await _come(run, shown(undisturbed), shown)
     await asyncio.sleep(STILL_SECONDS)
     await run.looker.look()
     found = await watched(run)
@@ -77,7 +89,7 @@ async def judged(run: Deployment, fault: str, times: int, undisturbed: Watched |
     out.restarts_of_its_own = sum(worker.died for worker in run.workers.values())
     await _count(run, out)
     if undisturbed is not None:
-        _compare(out, found, undisturbed)
+        _compare(out, shown(found), shown(undisturbed))
     return out
 
 
@@ -101,11 +113,11 @@ def _said(message: Mapping[str, str]) -> tuple[str, bool]:
     return message["message"].strip().splitlines()[-1], message["title"].startswith("RESOLVED")
 
 
-async def _come(run: Deployment, wanted: Watched, seconds: float = 120.0) -> None:
+async def _come(run: Deployment, wanted: Watched, shown: Callable[[Watched], Watched], seconds: float = 120.0) -> None:
     """Until findings, alerts and deliveries are as in the undisturbed run; what doesn't come is for the judge."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = await watched(run)
+        found = shown(await watched(run))
         same = found.findings == wanted.findings and found.alerts == wanted.alerts
         if same and found.deliveries.keys() >= wanted.deliveries.keys():
             return

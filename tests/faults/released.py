@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.workers import ROOT
 
-RELEASED = "ada109fa914fc23356d9c64cad7e40baf0dc72ae"  # the last commit that wrote charges of version 2
+RELEASED = "911a287d8d9b833a5b371ca6c2661a393e8fccbe"  # the last of format 2
 
 
 def missing() -> str | None:

@@ -201,6 +201,21 @@ def upgrade(*names: str) -> Do:
     return do
 
 
+def upgrade_at_once(*names: str) -> Do:
+    """Workers of all stages of the last release end, all of them, and then start anew as those of this one."""
+
+    async def do(run: Deployment, _: int) -> float:
+        await run.sent(0.5)
+        for name in names:
+            await asyncio.to_thread(run.workers[name].stop)
+        for name in names:
+            run.workers[name].code = ROOT
+            run.workers[name].start()
+        return await run.passed(STAGES)
+
+    return do
+
+
 def clickhouse_lies(mode: Mode, every: int) -> Do:
     """Of so many inserts one is answered by `mode`, though it may be done."""
 
@@ -328,8 +343,8 @@ LONG = (
     Scenario("a worker stands still, its partitions move, it goes on (SIGSTOP, SIGCONT)", zombie, 4, 80, TWO),
     Scenario("from the last release to this one, stage by stage", upgrade(*READERS_FIRST), 5, 70,
              needs=missing, released=True),
-    Scenario("two workers of the last release, one after the other", upgrade("worker-0", "worker-1"), 2, 50, TWO,
-             needs=missing, released=True),
+    Scenario("from the last release to this one, two workers at once", upgrade_at_once("worker-0", "worker-1"), 2, 50,
+             TWO, needs=missing, released=True),
     Scenario("the broker is killed and comes back", broker, 3, 60, shakes_the_ground=True),
     Scenario("ClickHouse is killed and comes back", clickhouse_dies, 10, 60, shakes_the_ground=True),
     Scenario("ClickHouse is away for a minute", clickhouse_away(60.0), 1, 70),
