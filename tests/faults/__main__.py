@@ -13,7 +13,7 @@ import typer
 
 from tests.faults import scenarios, stream
 from tests.faults.judge import Outcome
-from tests.faults.report import merged, read, table, write_json, write_page
+from tests.faults.report import CHANGED, held, merged, read, table, write_json, write_page
 from tests.faults.run import UNDISTURBED, all_of, ground
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def main(
     shape = stream.CI if short else stream.LONG
     commit = _commit()
     if resume:
-        done = {outcome.fault for outcome in read(RESULTS) if outcome.holds and outcome.commit == commit}
+        done = held(read(RESULTS), commit)
         chosen = tuple(scenario for scenario in chosen if scenario.name not in done)
         if not chosen:
             typer.echo(table(read(RESULTS)))
@@ -75,7 +75,7 @@ def _commit() -> str:
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
     code = ("schemas", "streams", "replay", "tests")
     same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *code], check=False).returncode == 0  # noqa: S603
-    return (head.stdout.strip() or "no commit") + ("" if same else " and changes")
+    return (head.stdout.strip() or "no commit") + ("" if same else CHANGED)
 
 
 def _keep(outcome: Outcome) -> None:

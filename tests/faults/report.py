@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.faults.judge import Outcome
 
 BEGIN, END = "<!-- faults: begin, written by `make faults` -->", "<!-- faults: end -->"
+CHANGED = " and changes"
 HEAD = (
     "| fault | times | events | lost | counted twice | unaccounted | looks | wrong totals | false findings "
     "| missing findings | undelivered alerts | repeated deliveries | ended by itself | recovery s |"
@@ -31,6 +32,13 @@ def merged(outcomes: Sequence[Outcome], names: Sequence[str], file: Path) -> lis
     """`outcomes` over those of `file` from earlier runs, in the order of `names`."""
     rows = {outcome.fault: outcome for outcome in [*read(file), *outcomes]}
     return [rows[name] for name in names if name in rows]
+
+
+def held(outcomes: Sequence[Outcome], commit: str) -> set[str]:
+    """The faults that need not be done again on this code. Changes that are in no commit may be others each time."""
+    if commit.endswith(CHANGED):
+        return set()
+    return {outcome.fault for outcome in outcomes if outcome.holds and outcome.commit == commit}
 
 
 def read(file: Path) -> list[Outcome]:
