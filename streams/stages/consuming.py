@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -34,6 +34,7 @@ from streams.stages.sending import Send
 S = TypeVar("S")
 IDLE_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
+PORTION_BYTES = 1 << 20  # taken in at once: decoded they are many times as much, and the loop stands still meanwhile
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,8 @@ class ConsumingService(KeepingService[S]):
             # Bound to what is held at this moment: after a rebalance these records will be read again.
             work = [(self._held[tp], records) for tp, records in fetched.items() if tp in self._held]
             for held, records in work:
-                await self._take(held, records)
+                for some in portions(records):
+                    await self._take(held, some)
             if time.monotonic() - self._idle_at >= IDLE_SECONDS:
                 self._idle_at = time.monotonic()
                 await self._idle()
@@ -142,3 +144,15 @@ class ConsumingService(KeepingService[S]):
 
     def _report_lag(self, held: Held[S]) -> None:
         self.metrics.lag.labels(self.stage, held.tp.topic, str(held.tp.partition)).set(self._lag(held))
+
+
+def portions(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
+    """The records, as many at a time as may be taken in at once, one at least."""
+    first = size = 0
+    for number, record in enumerate(records):
+        length = len(record.value or b"")
+        if number > first and size + length > PORTION_BYTES:
+            yield records[first:number]
+            first, size = number, 0
+        size += length
+    yield records[first:]

@@ -1,0 +1,34 @@
+"""What one poll brings is taken in by portions: of a backlog it may be hundreds of megabytes, once decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.stages import consuming
+
+
+class Record:
+    def __init__(self, size: int | None) -> None:
+        self.value = None if size is None else b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ([3, 3, 3, 3], [3, 1]),
+        ([5, 5, 1], [2, 1]),
+        ([11, 1, 11], [1, 1, 1]),
+        ([None, None], [2]),
+        ([4], [1]),
+    ],
+)
+def test_a_portion_has_so_many_bytes_or_one_record(
+    sizes: list[int | None], wanted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "PORTION_BYTES", 10)
+    records: list[Any] = [Record(size) for size in sizes]
+    found = list(consuming.portions(records))
+    assert [len(some) for some in found] == wanted
+    assert [one for some in found for one in some] == records
