@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from replay.export import COLUMNS, Charge, Row
 from replay.readers import ReaderError
 from schemas.base import plain_decimal
-from streams.core.amounts import MONEY
-from streams.core.block import SCHEMA
+from streams.core.columns.amounts import MONEY
+from streams.core.columns.block import SCHEMA
 
 ROWS = 5_000  # in memory at a time
 _TIMES = frozenset({"BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", "x_EventTime"})

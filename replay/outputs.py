@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from replay.run import Replay
 from schemas.base import Contract, plain_decimal
 from schemas.records import DeadLetter
-from streams.core.block import SCHEMA, Block
+from streams.core.columns.block import SCHEMA, Block
 
 ROWS_PER_GROUP = 50_000
 

@@ -20,16 +20,16 @@ from schemas.base import plain_decimal
 from schemas.records import METER_BY_TYPE, DeadLetter, Meter, Position, PriceStatus
 from schemas.watch import Alert, Finding, Mark
 from streams.core.alert import Alerter
-from streams.core.amounts import amount, sums
-from streams.core.block import Block, moment
-from streams.core.charge import Charged, Charger
-from streams.core.decode import RawRecord
+from streams.core.columns.amounts import amount, sums
+from streams.core.columns.block import Block, moment
+from streams.core.columns.packed import ChargeBatch
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
-from streams.core.packed import ChargeBatch
-from streams.core.roll import Roller
-from streams.core.sheet import Sheet
-from streams.core.sums import Origin, Tick, Watermark, utc
+from streams.core.usage.charge import Charged, Charger
+from streams.core.usage.decode import RawRecord
+from streams.core.usage.sheet import Sheet
+from streams.core.windows.roll import Roller
+from streams.core.windows.sums import Origin, Tick, Watermark, utc
 
 BATCH_ROWS = 2_000  # taken in together
 HOUR_MICROS = 3_600_000_000

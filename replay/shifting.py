@@ -17,7 +17,7 @@ from replay.readers import Item
 from replay.readers.values import seconds
 from schemas.base import plain_decimal
 from schemas.events import LINE_ITEM
-from streams.core.decode import Rejected, parse_json
+from streams.core.usage.decode import Rejected, parse_json
 
 PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
 MINUTE, HOUR = 60, 3600

@@ -110,8 +110,8 @@ class Charge(Contract):
 class ChargeRecord(Contract):
     """What came of one source record. Its position lets a redelivery be recognised.
 
-    Charges stand on `spend.charges` by column, for several records at a time (`streams.core.packed`). This is how
-    release 0.1 wrote them, and it is read still.
+    Charges stand on `spend.charges` by column, for several records at a time (`streams.core.columns.packed`). This is
+    how release 0.1 wrote them, and it is read still.
 
     A record with `caught_up_at` has no charges and no offset (-1): it says that at this time the source partition was
     read to its end, so that silence can be told from a backlog.

@@ -17,7 +17,7 @@ from mode import Service
 from schemas.topics import CHARGES, FINDINGS, TICKS, TOPICS, USAGE_TOPICS, Topic
 from schemas.wire import IncompatibleError
 from streams import build
-from streams.core.roll import METER_BY_TOPIC, closing_delay
+from streams.core.windows.roll import METER_BY_TOPIC, closing_delay
 from streams.io import clickhouse, kafka
 from streams.io.checkpoints import Checkpoints
 from streams.io.faust_transport import Transport

@@ -12,18 +12,18 @@ from streams.core.alert import AlertRules
 from streams.core.alert.hours import Hours
 from streams.core.alert.messages import Places
 from streams.core.alert.routes import Level, Quiet, Route, Routing
-from streams.core.bounds import Bounds
-from streams.core.charge import Charger
-from streams.core.dead_letters import Limit
+from streams.core.alert.severity import SeverityRules
 from streams.core.detect.parts import PAYERS
 from streams.core.detect.rules import Budget, Maintenance, WeeklyMaintenance
 from streams.core.detect.watch import WatchRules
 from streams.core.remedy.ledger import Ledger
 from streams.core.remedy.policies import Policy
-from streams.core.roll import RollRules
-from streams.core.severity import SeverityRules
-from streams.core.sums import series_key
 from streams.core.tag import Tagger
+from streams.core.usage.bounds import Bounds
+from streams.core.usage.charge import Charger
+from streams.core.usage.dead_letters import Limit
+from streams.core.windows.roll import RollRules
+from streams.core.windows.sums import series_key
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from streams.settings import Alerts, Settings

@@ -17,7 +17,7 @@ from streams.core.detect.detectors import Detector, State, Verdict
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import DAY, HOUR, WatchRules
-from streams.core.sums import SeriesKey, utc
+from streams.core.windows.sums import SeriesKey, utc
 
 CALM = 2  # windows in a row without an anomaly that close a finding
 

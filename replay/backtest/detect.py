@@ -14,7 +14,7 @@ from streams.core.alert import Alerter, AlertRules
 from streams.core.detect.detectors import DETECTORS
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.sums import utc
+from streams.core.windows.sums import utc
 
 PRODUCT = "watch"  # what runs live: more than one detector of levels
 

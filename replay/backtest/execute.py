@@ -24,8 +24,8 @@ from streams import build
 from streams.core.alert import Alerter
 from streams.core.detect.detectors import DETECTORS
 from streams.core.detect.merge import Merger
-from streams.core.roll import Roller
-from streams.core.sums import utc
+from streams.core.windows.roll import Roller
+from streams.core.windows.sums import utc
 from streams.settings import Settings
 
 TOGETHER = 8  # variants in one pass: each holds the state of a whole deployment

@@ -10,7 +10,7 @@ from pathlib import Path
 from replay import nab
 from replay.backtest.labels import Label, LabelError, Truth, Windows, load
 from replay.readers.together import expand
-from streams.core.sums import utc
+from streams.core.windows.sums import utc
 
 OUR_LABELS = "labels.json"
 NUMENTA_LABELS = Path("labels") / "combined_windows.json"

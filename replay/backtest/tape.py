@@ -22,7 +22,7 @@ from schemas.records import Meter
 from schemas.watch import Finding
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.sums import Origin, Tick, from_json, ticks_to_json
+from streams.core.windows.sums import Origin, Tick, from_json, ticks_to_json
 
 NOWHERE = Origin("", 0)  # what is merged has no source partition any more
 BUFFER = 1 << 20

@@ -30,8 +30,8 @@ from streams import build
 from streams.core.alert import Alerter
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch
-from streams.core.roll import Roller
-from streams.core.sums import utc
+from streams.core.windows.roll import Roller
+from streams.core.windows.sums import utc
 from streams.settings import Settings, load
 
 OURS = "spendstream"

@@ -22,7 +22,7 @@ from streams.core.alert.alerter import known_at
 from streams.core.detect.decompose import MICRO
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.rules import DAY, HOUR
-from streams.core.sums import SeriesKey, utc
+from streams.core.windows.sums import SeriesKey, utc
 
 CALM_BUCKETS = (5, 2)  # in a row that close a finding: below an hour, and from an hour on
 TELL_ALL = 10  # buckets: the first of a finding are all told, as paging ahead needs them

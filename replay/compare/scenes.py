@@ -15,7 +15,7 @@ from streams.core.detect.gauge import Gauge
 from streams.core.detect.gauges import PRICE_SCALE
 from streams.core.detect.rules import DAY, HOUR
 from streams.core.detect.shares import IDLE, JUMP, Share
-from streams.core.sums import SeriesKey, series_key
+from streams.core.windows.sums import SeriesKey, series_key
 
 PAYER = {"tokens": ("principal",), "gpu": ("cluster", "accelerator"), "bill": ("service",)}
 """The series that tells of an incident in each benchmark."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.detect.merge import Complete
-from streams.core.sums import SeriesKey, Sums
+from streams.core.windows.sums import SeriesKey, Sums
 
 Numbers = npt.NDArray[np.float64]
 MEASURES = ("usd", "input_usd", "input_tokens", "unallocated_usd", "idle_usd")

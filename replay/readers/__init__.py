@@ -34,7 +34,7 @@ from replay.readers.lines import Line
 from replay.readers.ordered import in_order
 from replay.readers.sheets import read_by_column
 from replay.readers.tables import Table
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
 
 __all__ = ["LAYOUTS", "Item", "Reader", "ReaderError", "read", "reader_of"]
 

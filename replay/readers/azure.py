@@ -26,7 +26,7 @@ import numpy as np
 from replay.readers.coded import NOTHING, Cells, Coded, Fields, chosen, combined, constant, first_of, flagged
 from replay.readers.layouts import Columns, bill
 from replay.readers.values import CACHED, Row, as_json, first_given, number, tags
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 TABLE = (
     ("BillingCurrency", "billingcurrency", "billingcurrencycode", "currency"),

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 
 class ReaderError(ValueError):

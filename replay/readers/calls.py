@@ -11,7 +11,7 @@ from genai_prices.data_snapshot import get_snapshot
 
 from replay.readers.values import CACHED, Row, first_given, given, whole
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 Table = tuple[tuple[str, ...], ...]
 """Lines of (field of the event, column, column, ...): the first column that is filled wins."""

@@ -1,4 +1,4 @@
-"""Line items by column, each value held to its contract once: what `streams.core.quick` does for one event.
+"""Line items by column, each value held to its contract once: what `streams.core.usage.quick` does for one event.
 
 A row stands here with exactly what the full validation would make of it, or it is said to be odd and goes that way.
 """
@@ -18,7 +18,7 @@ from replay.readers.coded import NOTHING, ODD, Coded, Codes, Fields, Mask, flagg
 from replay.readers.values import CACHED, seconds
 from schemas.base import Amount
 from schemas.events import LineItem
-from streams.core import quick
+from streams.core.usage import quick
 
 MONEY = pa.decimal128(38, 18)
 TIME = pa.timestamp("us", tz="UTC")

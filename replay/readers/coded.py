@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replay.readers.values import MISSING, Row, given
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 NOTHING, ODD = -1, -2
 """Codes that are no place: the cell holds nothing; what it comes to can be told row by row only."""

@@ -20,7 +20,7 @@ from replay.readers.json_guard import JsonGuard
 from replay.readers.lines import Line, digest, dotted, filled
 from replay.readers.values import plain
 from schemas.records import Reason
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 ROWS, PAGE, LINES = "item", "data.item", ""
 """Where rows stand in a JSON value: in an array, in a page's `data`, or the value is a row itself (NDJSON)."""

@@ -8,7 +8,7 @@ from replay.readers.base import Item
 from replay.readers.layouts import Layout
 from replay.readers.lines import Line
 from replay.readers.values import seconds
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 
 def events(layout: Layout, rows: Iterable[Line]) -> Iterator[Item]:

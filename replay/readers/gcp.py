@@ -22,7 +22,7 @@ from replay.readers.coded import NOTHING, Cells, Fields, combined, constant, fir
 from replay.readers.layouts import Draft, Layout, has, line_item
 from replay.readers.values import Row, as_json, first_given, given, moment, plain
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 TABLE = (
     ("BilledCost", "cost"),

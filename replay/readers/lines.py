@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from replay.readers.base import ReaderError, opened
 from replay.readers.values import MISSING, Row, given, plain
 from schemas.records import Reason
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 AT_ONCE = 8_192  # rows of a CSV file that are read together
 

@@ -18,7 +18,7 @@ from replay.readers.layouts import Draft, Layout, has, line_item
 from replay.readers.values import Row, first_given, number
 from schemas.events import TOKEN_CALL
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 TEXTS: Table = (
     ("model", "model"),

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from replay.readers.base import Item
 from schemas.records import Reason
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 RUN = 50_000  # rows in memory, about 2 kB each
 BLOCK = 64  # rows of each run in memory while merging

@@ -20,7 +20,7 @@ from replay.readers.lines import Line
 from replay.readers.ordered import Packed, Shapes
 from replay.readers.sorting import in_order
 from replay.readers.tables import Table
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
 
 FEWEST = 16  # good rows one after the other that are worth a sheet
 

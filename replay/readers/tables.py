@@ -14,7 +14,7 @@ from replay.readers.base import ReaderError
 from replay.readers.coded import Coded, coded, coded_values
 from replay.readers.lines import Line, csv_columns, csv_digest, csv_line, csv_rows, digest, dotted, filled, parquet_file
 from replay.readers.values import plain
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 AT_ONCE = 8_192  # rows of a Parquet file that are read together
 

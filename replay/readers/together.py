@@ -16,7 +16,7 @@ import numpy as np
 
 from replay.readers import Item, Reader, ReaderError, reader_of
 from replay.readers.sheets import stretch
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
 
 Row = tuple[Path, Item | None]
 """A row of a file; None says that the file is at its end."""

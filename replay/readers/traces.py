@@ -22,7 +22,7 @@ from replay.readers.layouts import Draft, Layout, Mapper, has
 from replay.readers.values import Row, moment, needed, number, seconds, whole
 from schemas.events import GPU_USAGE, TOKEN_CALL
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday, so that a trace's days fall on days of the week
 UNKNOWN = "unknown"

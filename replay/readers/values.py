@@ -12,7 +12,7 @@ import orjson
 
 from schemas.base import MOST, plain_decimal
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 Row = Mapping[str, Any]
 """A row by column, without the cells that hold nothing. The others are what JSON knows: text from CSV, numbers and

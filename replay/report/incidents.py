@@ -18,7 +18,7 @@ from replay.report.ledger import DAY, HOUR, Ledger, epoch, step_for
 from schemas.records import Meter
 from schemas.watch import Alert, Driver, Finding, FindingKind, Severity
 from streams.core.alert.words import who
-from streams.core.sums import utc
+from streams.core.windows.sums import utc
 
 BILL_DELAY = 24 * HOUR  # after the day's end; providers finish a day's lines within a day of it
 CALM = 3  # windows, and an hour at least

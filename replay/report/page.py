@@ -14,7 +14,7 @@ from replay.report.incidents import BILL_DELAY, Incident, told_drivers
 from replay.report.ledger import HOUR, epoch
 from replay.report.units import Coverage
 from streams.core.alert.words import who
-from streams.core.sums import utc
+from streams.core.windows.sums import utc
 
 DECOMPOSED = tuple(wording.PARTS)
 

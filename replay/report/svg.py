@@ -11,7 +11,7 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
-from streams.core.sums import utc
+from streams.core.windows.sums import utc
 
 WIDTH, HEIGHT = 720, 230
 LEFT, RIGHT, TOP, BOTTOM = 62, 10, 14, 26

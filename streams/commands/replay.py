@@ -23,8 +23,8 @@ from streams.commands.common import ConfigOption, Failed, SetOption, UserError, 
 from streams.core.alert import Alerter
 from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch
-from streams.core.roll import Roller
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
+from streams.core.windows.roll import Roller
 from streams.settings import Settings
 
 

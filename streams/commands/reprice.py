@@ -19,7 +19,7 @@ from schemas.base import plain_decimal
 from streams import build
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.commands.owners import followed
-from streams.core.reprice import Moves, Repricer
+from streams.core.corrections.reprice import Moves, Repricer
 from streams.io import clickhouse
 from streams.io.clickhouse import ClickHouseStore, StoreError
 from streams.io.standing import pieces

@@ -22,11 +22,11 @@ from streams import build
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.commands.owners import followed
 from streams.commands.send import Record, Sent, batched, record_of, sending
-from streams.core.bounds import Bounds
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord, Rejection, decode
-from streams.core.restate import Restated
-from streams.core.restate import restate as restated
+from streams.core.corrections.restate import Restated
+from streams.core.corrections.restate import restate as restated
+from streams.core.usage.bounds import Bounds
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord, Rejection, decode
 from streams.io import clickhouse
 from streams.io.clickhouse import ClickHouseStore, StoreError
 from streams.io.standing import Bill, bill_standing

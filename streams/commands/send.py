@@ -26,7 +26,7 @@ from schemas.records import Position
 from schemas.topics import DEAD_LETTERS, TOKEN_CALLS, TOPIC_BY_EVENT_TYPE, TOPICS, Topic
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.commands.pacing import AT_ONCE, Pace, Plan, plan_of
-from streams.core.decode import RawRecord, Rejection, dead_letter
+from streams.core.usage.decode import RawRecord, Rejection, dead_letter
 from streams.io.kafka import make_producer, topic_name
 from streams.settings import Settings
 

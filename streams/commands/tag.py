@@ -18,11 +18,11 @@ from schemas.base import plain_decimal
 from schemas.events import UsageEvent
 from schemas.records import Position
 from streams.commands.common import ConfigOption, SetOption, UserError, settings_of
-from streams.core.bounds import Bounds
-from streams.core.decode import RawRecord, decode
 from streams.core.price import Pricer
 from streams.core.tag import Looked, Share, Tagger, split
 from streams.core.tag.owner import UNALLOCATED
+from streams.core.usage.bounds import Bounds
+from streams.core.usage.decode import RawRecord, decode
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from streams.settings import Settings

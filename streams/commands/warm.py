@@ -22,10 +22,10 @@ from schemas.records import Position as Place
 from schemas.topics import TICKS
 from streams import build
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
-from streams.core.block import Block, moment
-from streams.core.decode import RawRecord
-from streams.core.sums import utc
-from streams.core.warm import History
+from streams.core.columns.block import Block, moment
+from streams.core.detect.warm import History
+from streams.core.usage.decode import RawRecord
+from streams.core.windows.sums import utc
 from streams.io import clickhouse
 from streams.io.checkpoints import CheckpointError, Checkpoints, State
 from streams.io.clickhouse import ClickHouseStore, StoreError

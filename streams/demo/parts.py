@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.topics import TOPIC_BY_EVENT_TYPE, Topic
-from streams.core.packed import ChargeBatch, unpack
+from streams.core.columns.packed import ChargeBatch, unpack
 from streams.demo.workload import Event, Workload, encode
 from streams.io.http import Loopback
 

@@ -25,8 +25,8 @@ from clickhouse_connect.driver.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from streams.core.batches import Intent
-from streams.core.land import Columns
+from streams.core.landing.batches import Intent
+from streams.core.landing.land import Columns
 from streams.io.migrations import Migration, migrate, pending, shipped
 from streams.settings import ClickHouse, SettingsError
 

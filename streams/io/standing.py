@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from schemas.records import Charge, Position, PriceStatus
-from streams.core.land import LINEAGE
-from streams.core.reprice import FIELDS, Standing
+from streams.core.corrections.reprice import FIELDS, Standing
+from streams.core.landing.land import LINEAGE
 
 HOUR = 3600
 COUNTS = """

@@ -12,11 +12,11 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind, Mark
+from streams.core.detect.feedback import apply, feedback_from_json
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.feedback import apply, feedback_from_json
-from streams.core.roll import DAY, HOUR, METER_BY_TOPIC
-from streams.core.sums import Watermark, from_json, utc
+from streams.core.windows.roll import DAY, HOUR, METER_BY_TOPIC
+from streams.core.windows.sums import Watermark, from_json, utc
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
 from streams.stages.roll import Layout

@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from schemas.wire import check_format
-from streams.core.batches import read_record
+from streams.core.landing.batches import read_record
 from streams.stages.land_partition import PartitionLander, ReleasedError
 from streams.stages.landing import STAGE, Held
 from streams.stages.member import CLOSE_SECONDS

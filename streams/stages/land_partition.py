@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas.topics import Topic
-from streams.core.batches import PATIENCE_SECONDS, Intent, Partition, Work, digest
-from streams.core.land import TABLES
+from streams.core.landing.batches import PATIENCE_SECONDS, Intent, Partition, Work, digest
+from streams.core.landing.land import TABLES
 from streams.io.clickhouse import StoreAway, StoreError
 from streams.metrics import Metrics
 from streams.settings import Settings

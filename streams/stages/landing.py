@@ -12,8 +12,8 @@ import structlog
 from aiokafka import TopicPartition
 
 from schemas.topics import CHARGES
-from streams.core.batches import Intent, Partition, Record, distinct
-from streams.core.land import TABLES, ChargeContent, Columns, Table, columns
+from streams.core.landing.batches import Intent, Partition, Record, distinct
+from streams.core.landing.land import TABLES, ChargeContent, Columns, Table, columns
 from streams.metrics import Metrics
 
 STAGE = "land"

@@ -35,13 +35,13 @@ from mode import Service
 from schemas.records import METER_BY_TYPE, DeadLetter, Position, PriceStatus, Reason
 from schemas.topics import CHARGES, DEAD_LETTERS, USAGE_TOPICS, Topic
 from schemas.wire import DEALT_HEADERS, HEADERS
-from streams.core.block import Block, Whole
-from streams.core.charge import Charged, Charger, refused
-from streams.core.dealing import Dealer
-from streams.core.decode import EPOCH, RawRecord
-from streams.core.grouping import grouped
-from streams.core.packed import ChargeBatch, pack
+from streams.core.columns.block import Block, Whole
+from streams.core.columns.dealing import Dealer
+from streams.core.columns.grouping import grouped
+from streams.core.columns.packed import ChargeBatch, pack
 from streams.core.tag.owner import UNALLOCATED
+from streams.core.usage.charge import Charged, Charger, refused
+from streams.core.usage.decode import EPOCH, RawRecord
 from streams.metrics import Metrics
 from streams.stages.valve import Send, Valve
 

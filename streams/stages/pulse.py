@@ -24,7 +24,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode import Service
 
-from streams.core.packed import CaughtUp, pulse
+from streams.core.columns.packed import CaughtUp, pulse
 from streams.stages.price import Outlet, assigned, log_end
 
 PULSE_SECONDS = 1.0

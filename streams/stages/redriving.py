@@ -20,9 +20,9 @@ from itertools import groupby
 from typing import Any
 
 from schemas.records import Position
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord
-from streams.core.redrive import HEADER, NotRedrivableError, again, is_same
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord
+from streams.core.usage.redrive import HEADER, NotRedrivableError, again, is_same
 from streams.io.dead_letters import DeadLetterStore, Row
 from streams.io.kafka import make_producer
 from streams.io.rereading import reread

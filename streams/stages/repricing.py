@@ -20,8 +20,8 @@ from datetime import datetime
 from typing import Any
 
 from schemas.records import Correction
-from streams.core.batches import Intent, Record, digest, read_record
-from streams.core.reprice import TABLE, Moves, Repricer
+from streams.core.corrections.reprice import TABLE, Moves, Repricer
+from streams.core.landing.batches import Intent, Record, digest, read_record
 from streams.io.standing import Piece, Queries, staged, standing
 from streams.stages.landing import Store, put
 

@@ -14,10 +14,10 @@ from aiokafka import ConsumerRecord, TopicPartition
 from schemas.records import Meter
 from schemas.topics import CHARGES
 from schemas.wire import DEALT_HEADERS
-from streams.core.packed import ChargeBatch, unpack
-from streams.core.reading import Unreadable
-from streams.core.roll import METER_BY_TOPIC, Roller, RollRules
-from streams.core.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
+from streams.core.columns.packed import ChargeBatch, unpack
+from streams.core.columns.reading import Unreadable
+from streams.core.windows.roll import METER_BY_TOPIC, Roller, RollRules
+from streams.core.windows.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
 from streams.stages.sending import Send

@@ -15,8 +15,8 @@ from typing import Any
 
 from mode import Service
 
-from streams.core.charge import Charged
-from streams.core.dead_letters import Limit, Tally, Verdict
+from streams.core.usage.charge import Charged
+from streams.core.usage.dead_letters import Limit, Tally, Verdict
 
 LOOK_SECONDS = 0.1
 Send = Callable[[str, Any, Charged], Awaitable[None]]

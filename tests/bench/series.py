@@ -17,7 +17,7 @@ import psutil
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import WatchRules
 from streams.core.detect.watch import Watch
-from streams.core.sums import SeriesKey, Window
+from streams.core.windows.sums import SeriesKey, Window
 from tests.support.watching import key, tokens
 
 HOUR = 3600

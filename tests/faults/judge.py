@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import CHARGES
-from streams.core.packed import unpack
+from streams.core.columns.packed import unpack
 from streams.io.clickhouse import ClickHouseStore
 from streams.io.kafka import client_config, topic_name
 from tests.faults.deployment import Deployment

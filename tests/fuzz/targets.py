@@ -20,14 +20,14 @@ import orjson
 from replay.readers import ReaderError, read
 from schemas.records import Position, Reason
 from streams import build
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord
-from streams.core.feedback import feedback_from_json
-from streams.core.land import TABLES
-from streams.core.packed import pack, unpack
-from streams.core.reading import Unreadable
-from streams.core.redrive import NotRedrivableError, again
-from streams.core.sums import from_json
+from streams.core.columns.packed import pack, unpack
+from streams.core.columns.reading import Unreadable
+from streams.core.detect.feedback import feedback_from_json
+from streams.core.landing.land import TABLES
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord
+from streams.core.usage.redrive import NotRedrivableError, again
+from streams.core.windows.sums import from_json
 from streams.io.checkpoints import CheckpointError, Checkpoints
 from streams.io.rates import RatesError, load_pricer
 from streams.io.rules import load_tagger

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from schemas.events import LINE_ITEM
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, Topic
-from streams.core.batches import Intent, read_record
-from streams.core.land import TABLES, columns
+from streams.core.landing.batches import Intent, read_record
+from streams.core.landing.land import TABLES, columns
 from streams.io import migrations
 from streams.io.clickhouse import ClickHouseStore, StoreAway, StoreRefused, connect
 from streams.io.clickhouse_server.process import EmbeddedClickHouse

@@ -113,7 +113,7 @@ def _wait_until_read(deployment: Deployment, worker: subprocess.Popen[str]) -> N
     async def is_landed() -> bool:
         from aiokafka import TopicPartition  # noqa: PLC0415
 
-        from streams.core.packed import unpack  # noqa: PLC0415
+        from streams.core.columns.packed import unpack  # noqa: PLC0415
 
         consumer = make_consumer(settings, group=group_name(settings, "land"), client_id="test")
         await consumer.start()

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from schemas.topics import CHARGES, TICKS, TOKEN_CALLS
 from streams.core.detect.merge import Complete, Merger
-from streams.core.sums import Origin, SeriesKey, Watermark, Window, from_json
+from streams.core.windows.sums import Origin, SeriesKey, Watermark, Window, from_json
 from streams.io import kafka as brokers
 from streams.io.clickhouse import ClickHouseStore
 from streams.settings import ClickHouse, Settings

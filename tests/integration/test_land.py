@@ -17,7 +17,7 @@ from aiokafka.errors import CommitFailedError
 from schemas.records import Charge
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, Topic
 from schemas.watch import Mark
-from streams.core.land import TABLES
+from streams.core.landing.land import TABLES
 from streams.io.clickhouse import ClickHouseStore, StoreAway, connect
 from streams.io.embedded import EmbeddedBroker
 from streams.io.kafka import group_name, make_consumer, make_producer, topic_name

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Position
-from streams.core.decode import RawRecord
+from streams.core.usage.decode import RawRecord
 from streams.io.clickhouse import ClickHouseStore
 from tests.support.spending import Books, charges_of, history, land
 

@@ -24,7 +24,7 @@ from streams.api.links import LinkPages, link_routes
 from streams.api.reading import AlertReader
 from streams.cli import app
 from streams.core.alert.links import Link, sign
-from streams.core.feedback import feedback_from_json
+from streams.core.detect.feedback import feedback_from_json
 from streams.io.clickhouse import ClickHouseStore
 from streams.io.embedded import EmbeddedBroker
 from streams.io.kafka import make_consumer, topic_name

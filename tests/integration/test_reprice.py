@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Charge
-from streams.core.reprice import Repricer
+from streams.core.corrections.reprice import Repricer
 from streams.io.clickhouse import ClickHouseStore, StoreAway, connect
 from streams.io.standing import pieces
 from streams.settings import ClickHouse

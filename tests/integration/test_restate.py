@@ -20,9 +20,9 @@ from schemas.topics import DEAD_LETTERS
 from streams import build
 from streams.cli import app
 from streams.commands.restate import _events, _scope
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord
-from streams.core.restate import Restated
+from streams.core.corrections.restate import Restated
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord
 from streams.io.clickhouse import ClickHouseStore
 from streams.settings import ClickHouse, Settings
 from tests.support.spending import land

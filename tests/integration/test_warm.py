@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from schemas.topics import TICKS
 from streams import build
 from streams.cli import app
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord
 from streams.io.checkpoints import Checkpoint, Checkpoints
 from streams.io.clickhouse import ClickHouseStore
 from streams.io.embedded import EmbeddedBroker

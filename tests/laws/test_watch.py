@@ -10,7 +10,7 @@ import pytest
 
 from schemas.records import Meter
 from schemas.watch import Finding
-from streams.core.sums import SeriesKey, Sums
+from streams.core.windows.sums import SeriesKey, Sums
 from tests.support.watching import Stream, gpus, key, steady, tokens
 
 ODD = [Decimal(text) for text in ("0", "-7", "1e40", "1e-12", "-1e40", "3", "1e15")]

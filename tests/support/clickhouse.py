@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from streams.core.batches import Intent
-from streams.core.land import Columns
+from streams.core.landing.batches import Intent
+from streams.core.landing.land import Columns
 from streams.io.clickhouse import ClickHouseStore, connect
 from streams.io.clickhouse_server.process import EmbeddedClickHouse
 from streams.settings import ClickHouse

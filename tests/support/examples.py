@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.records import Position, Reason
-from streams.core.decode import Headers, RawRecord
+from streams.core.usage.decode import Headers, RawRecord
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "examples"
 

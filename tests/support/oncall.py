@@ -14,7 +14,7 @@ from schemas.topics import ALERT_CHANGES, ALERTS
 from schemas.watch import Alert, Severity
 from streams.core.alert import Alerter, AlertRules
 from streams.core.alert.state import Life, act, opened
-from streams.core.land import TABLES, Columns, columns
+from streams.core.landing.land import TABLES, Columns, columns
 from tests.support.findings import at, finding
 
 

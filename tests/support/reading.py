@@ -7,8 +7,8 @@ from typing import Any
 from replay.readers import Item
 from schemas.events import UsageEvent
 from schemas.records import DeadLetter, Position
-from streams.core.bounds import Bounds
-from streams.core.decode import RawRecord, dead_letter, decode
+from streams.core.usage.bounds import Bounds
+from streams.core.usage.decode import RawRecord, dead_letter, decode
 
 
 def taken(item: Item) -> UsageEvent | DeadLetter:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from schemas.records import Charge, DeadLetter, PriceStatus, Reason
 from schemas.watch import Alert, Decomposition, Driver, Finding, FindingKind, Severity
-from streams.core.block import DEFAULTS, Block
-from streams.core.land import Columns
-from streams.core.packed import ChargeBatch, pack
+from streams.core.columns.block import DEFAULTS, Block
+from streams.core.columns.packed import ChargeBatch, pack
+from streams.core.landing.land import Columns
 
 NOON = datetime(2026, 5, 31, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from replay.readers import LAYOUTS, Item, reader_of
 from replay.readers.sheets import item_of
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
 from tests.support.reading import taken
 
 BY_COLUMN = {layout.name: layout for layout in LAYOUTS if layout.by_column is not None}

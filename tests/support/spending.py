@@ -11,11 +11,11 @@ from typing import Any
 from schemas.events import UsageEvent
 from schemas.records import Charge
 from schemas.topics import CHARGES
-from streams.core.batches import read_record
-from streams.core.bounds import Bounds
-from streams.core.charge import Charger
-from streams.core.land import TABLES, columns
-from streams.core.packed import pack
+from streams.core.columns.packed import pack
+from streams.core.landing.batches import read_record
+from streams.core.landing.land import TABLES, columns
+from streams.core.usage.bounds import Bounds
+from streams.core.usage.charge import Charger
 from streams.io.rates import load_pricer
 from streams.io.rules import load_tagger
 from tests.support import records

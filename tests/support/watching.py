@@ -11,7 +11,7 @@ from schemas.records import Meter
 from schemas.watch import Finding
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.sums import SeriesKey, Sums, Window, series_key
+from streams.core.windows.sums import SeriesKey, Sums, Window, series_key
 
 START = 1_800_000_000  # a Friday, 08:00 UTC
 MINUTE = 60

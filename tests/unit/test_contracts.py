@@ -6,7 +6,7 @@ from schemas.events import DATA_BY_TYPE
 from schemas.records import METER_BY_TYPE, Reason
 from schemas.topics import TOPIC_BY_EVENT_TYPE, TOPICS, USAGE_TOPICS
 from streams.app import STAGES
-from streams.core.land import TABLES
+from streams.core.landing.land import TABLES
 from tests.support.examples import FOLDER, invalid
 
 # They ask for changes, or say what they could not send; what comes of it is a stage's.

@@ -15,10 +15,10 @@ import pytest
 
 from schemas.rules import OwnerRecord
 from schemas.wire import FORMAT, HEADER, HEADERS, IncompatibleError, check_format
-from streams.core.feedback import feedback_from_json
-from streams.core.land import TABLES
-from streams.core.packed import unpack
-from streams.core.sums import from_json
+from streams.core.columns.packed import unpack
+from streams.core.detect.feedback import feedback_from_json
+from streams.core.landing.land import TABLES
+from streams.core.windows.sums import from_json
 from streams.io.checkpoints import CheckpointError, Checkpoints, CheckpointVersionError
 from streams.stages.alert import RECORD
 

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from schemas.watch import Alert
 from streams.core.alert import words
 from streams.core.alert.group import Group
-from streams.core.remedies import remedies_for
+from streams.core.alert.remedies import remedies_for
 
 
 def compose(group: Group) -> Alert:

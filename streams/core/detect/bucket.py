@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from streams.core.detect.rules import HOUR, WatchRules
-from streams.core.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window
 
 MATTERS = 0.01  # of the minimum impact, per hour: less is not even recorded
 LARGEST = 1e15  # USD per window: beyond is no spend, and would swallow the digits of what is

@@ -17,7 +17,7 @@ from streams.core.detect.decompose import MICRO
 from streams.core.detect.explain import name_of
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.rules import HOUR, Budget
-from streams.core.sums import Window, utc
+from streams.core.windows.sums import Window, utc
 
 SHORT, LONG = 1, 6  # hours over which a burn must be fast
 FAST = 2.0  # times the pace at which the allowance just lasts

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from schemas.watch import Decomposition
 from streams.core.detect.parts import NOTHING, Part, Parts
-from streams.core.sums import SeriesKey
+from streams.core.windows.sums import SeriesKey
 
 MICRO = Decimal("0.000001")
 NAMES = ("volume", "tokens_per_request", "unit_price", "mix")

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from schemas.watch import Decomposition, Driver, FindingKind
 from streams.core.detect.decompose import NAMES
-from streams.core.roll import FLOOD
-from streams.core.sums import SeriesKey, utc
+from streams.core.windows.roll import FLOOD
+from streams.core.windows.sums import SeriesKey, utc
 
 PARTS = {
     "volume": "more requests",

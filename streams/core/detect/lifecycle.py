@@ -14,7 +14,7 @@ from streams.core.detect.drivers import drivers, main_payer
 from streams.core.detect.explain import explain
 from streams.core.detect.parts import Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
-from streams.core.sums import SeriesKey, utc
+from streams.core.windows.sums import SeriesKey, utc
 
 if TYPE_CHECKING:
     from streams.core.detect.series import Series

@@ -14,8 +14,8 @@ from typing import Any
 
 from schemas.records import Meter
 from schemas.topics import CHARGES
-from streams.core.roll import dearest
-from streams.core.sums import (
+from streams.core.windows.roll import dearest
+from streams.core.windows.sums import (
     Origin,
     SeriesKey,
     Sums,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.sums import SeriesKey, Sums
+from streams.core.windows.sums import SeriesKey, Sums
 
 MAX_PARTS = 32
 LIFE = 3 * 3600.0  # seconds in which the usual make-up is smoothed

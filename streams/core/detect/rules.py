@@ -9,8 +9,8 @@ from typing import Literal
 
 from schemas.records import Meter
 from streams.core.alert.hours import Hours
-from streams.core.severity import SeverityRules
-from streams.core.sums import SeriesKey, utc
+from streams.core.alert.severity import SeverityRules
+from streams.core.windows.sums import SeriesKey, utc
 
 HOUR, DAY = 3600, 86_400
 LOOK_EVERY = 900  # seconds: no stretch is shorter within a window of a day

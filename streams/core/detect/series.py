@@ -21,7 +21,7 @@ from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.shares import Share
 from streams.core.detect.silence import Silence
 from streams.core.detect.suspicion import Suspicion
-from streams.core.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window
 
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}

@@ -15,8 +15,8 @@ from streams.core.detect.parts import ACTIVE
 from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.series import Series
-from streams.core.roll import FLOOD
-from streams.core.sums import SeriesKey, Sums, Window
+from streams.core.windows.roll import FLOOD
+from streams.core.windows.sums import SeriesKey, Sums, Window
 
 __all__ = ["Watch", "WatchRules"]
 MONTH = 40 * DAY

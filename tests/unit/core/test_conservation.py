@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from schemas.records import Charge, Position
 from schemas.topics import CHARGES
-from streams.core.batches import read_record
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord, decode
-from streams.core.land import TABLES, columns
-from streams.core.packed import pack
-from streams.core.reprice import TABLE as CORRECTIONS
-from streams.core.reprice import Repricer, Standing
+from streams.core.columns.packed import pack
+from streams.core.corrections.reprice import TABLE as CORRECTIONS
+from streams.core.corrections.reprice import Repricer, Standing
+from streams.core.landing.batches import read_record
+from streams.core.landing.land import TABLES, columns
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord, decode
 from tests.support.records import batch, rows_of
 from tests.support.spending import Books
 

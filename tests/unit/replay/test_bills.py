@@ -13,7 +13,7 @@ from replay.readers import azure, cur, gcp, oci, read
 from replay.readers.values import given
 from schemas.events import UsageEvent
 from schemas.records import DeadLetter, Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 from tests.support.reading import data, taken
 
 LEGACY = {

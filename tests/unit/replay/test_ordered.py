@@ -9,7 +9,7 @@ import pytest
 from replay.readers.base import Item
 from replay.readers.ordered import in_order
 from schemas.records import Reason
-from streams.core.decode import Rejection
+from streams.core.usage.decode import Rejection
 
 ROWS = 1000
 

@@ -9,11 +9,11 @@ from replay.run import Replay
 from schemas.records import Reason
 from streams import build
 from streams.core.alert import Alerter
-from streams.core.decode import Rejection
 from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch
-from streams.core.roll import Roller
-from streams.core.sums import Tick
+from streams.core.usage.decode import Rejection
+from streams.core.windows.roll import Roller
+from streams.core.windows.sums import Tick
 from streams.settings import Settings
 
 

@@ -16,7 +16,7 @@ import pytest
 from replay.readers import Item, lines, read, sheets, together
 from replay.readers.sheets import item_of
 from replay.readers.sorting import in_order
-from streams.core.sheet import Sheet
+from streams.core.usage.sheet import Sheet
 from tests.bench.bills import write_bill
 from tests.support.shared import shared
 from tests.support.sheets import by_column, pieces, same

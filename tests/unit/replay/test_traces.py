@@ -9,7 +9,7 @@ import pytest
 
 from replay.readers import traces
 from schemas.records import Reason
-from streams.core.decode import Rejected
+from streams.core.usage.decode import Rejected
 
 
 def test_azure_llm() -> None:

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from schemas.records import Meter
 from schemas.topics import CHARGES
 from schemas.watch import Feedback, Finding, FindingKind, Says
+from streams.core.detect.feedback import feedback_from_json
 from streams.core.detect.watch import WatchRules
-from streams.core.feedback import feedback_from_json
-from streams.core.roll import FLOOD
-from streams.core.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, ticks_to_json, watermark_to_json
+from streams.core.windows.roll import FLOOD
+from streams.core.windows.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, ticks_to_json, watermark_to_json
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
 from streams.settings import Settings

@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 from schemas.records import Position
 from schemas.watch import Finding
 from streams import build
-from streams.core.decode import RawRecord
-from streams.core.packed import pack
+from streams.core.columns.packed import pack
+from streams.core.usage.decode import RawRecord
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
 from streams.settings import Settings, load

@@ -11,9 +11,9 @@ from aiokafka.errors import KafkaConnectionError
 
 from schemas.records import DeadLetter, Position, Reason
 from schemas.topics import TOKEN_CALLS
-from streams.core.block import Block
-from streams.core.charge import Charged
-from streams.core.decode import RawRecord
+from streams.core.columns.block import Block
+from streams.core.usage.charge import Charged
+from streams.core.usage.decode import RawRecord
 from streams.metrics import Metrics
 from streams.stages import price
 from streams.stages.price import Batch, Gathering, Outlet, taken_apart

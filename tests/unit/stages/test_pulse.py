@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from schemas.topics import TOKEN_CALLS
-from streams.core.packed import ChargeBatch
+from streams.core.columns.packed import ChargeBatch
 from streams.metrics import Metrics
 from streams.stages import pulse
 from streams.stages.price import Outlet, progress

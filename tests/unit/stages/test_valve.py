@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from schemas.records import Reason
-from streams.core.block import Block
-from streams.core.charge import Charged
-from streams.core.dead_letters import Limit
+from streams.core.columns.block import Block
+from streams.core.usage.charge import Charged
+from streams.core.usage.dead_letters import Limit
 from streams.stages.valve import Valve
 from tests.support.records import charge, dead_letter
 

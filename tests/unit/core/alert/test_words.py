@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from schemas.watch import FindingKind
+from streams.core.alert.remedies import remedies, remedies_for
 from streams.core.alert.words import explanation, title, usd, who
-from streams.core.remedies import remedies, remedies_for
 from tests.support.findings import driver, finding
 
 

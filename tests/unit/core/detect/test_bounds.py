@@ -12,7 +12,7 @@ from streams.core.detect.merge import Complete
 from streams.core.detect.parts import MAX_PARTS
 from streams.core.detect.rules import WatchRules
 from streams.core.detect.watch import Watch
-from streams.core.sums import Window
+from streams.core.windows.sums import Window
 from tests.support.watching import START, Stream, key, steady, tokens
 
 DAY = 86_400

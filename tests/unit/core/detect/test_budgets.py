@@ -9,7 +9,7 @@ from decimal import Decimal
 from schemas.watch import Finding, FindingKind, Severity
 from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.rules import Budget, WatchRules
-from streams.core.sums import Sums, Window
+from streams.core.windows.sums import Sums, Window
 from tests.support.watching import Stream, key, tokens
 
 TEAM = key(team="search")

@@ -15,7 +15,7 @@ from streams.core.detect.days import KEPT, Days
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import DAY, WatchRules
 from streams.core.detect.watch import Watch
-from streams.core.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window
 from tests.support.watching import bill, key
 
 FIRST = date(2026, 1, 1)

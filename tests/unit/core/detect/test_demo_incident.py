@@ -14,12 +14,12 @@ from schemas.topics import TOPIC_BY_EVENT_TYPE
 from schemas.watch import Alert, Mark
 from streams import build
 from streams.core.alert import Alerter
-from streams.core.charge import Charger
-from streams.core.decode import RawRecord
 from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch
-from streams.core.roll import Roller
-from streams.core.sums import Tick, utc
+from streams.core.usage.charge import Charger
+from streams.core.usage.decode import RawRecord
+from streams.core.windows.roll import Roller
+from streams.core.windows.sums import Tick, utc
 from streams.demo.run import WINDOW_SECONDS
 from streams.demo.workload import CULPRIT, Workload, encode
 from streams.settings import load

@@ -12,7 +12,7 @@ import pytest
 from schemas.watch import FindingKind
 from streams.core.detect.creep import Creep
 from streams.core.detect.rules import WatchRules
-from streams.core.sums import Sums, utc
+from streams.core.windows.sums import Sums, utc
 from tests.support.watching import MINUTE, Stream, gpus, key, steady, tokens
 
 HOUR, DAY = 3600, 86_400

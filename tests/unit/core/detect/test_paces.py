@@ -10,7 +10,7 @@ from streams.core.detect.cadence import Pace
 from streams.core.detect.merge import Complete
 from streams.core.detect.rules import WatchRules
 from streams.core.detect.watch import Watch
-from streams.core.sums import Window
+from streams.core.windows.sums import Window
 from tests.support.watching import START, key, tokens
 
 KEY = key(principal="key-1")

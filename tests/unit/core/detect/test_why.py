@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.watch import Finding
 from streams.core.detect.decompose import NAMES, decompose
 from streams.core.detect.parts import Part, Parts
-from streams.core.sums import Sums
+from streams.core.windows.sums import Sums
 from tests.support.watching import Stream, key, steady, tokens
 
 KEY = key(principal="key-1")

@@ -22,7 +22,7 @@ from replay.compare.scoring import Outcome, Score
 from replay.compare.traces import Traces
 from streams.core.alert import AlertRules
 from streams.core.detect.merge import Complete
-from streams.core.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window
 from tests.support.shared import shared
 from tests.support.watching import key, tokens
 

@@ -1,0 +1,1 @@
+"""Charges by column, and how they stand on Kafka."""

@@ -1,0 +1,1 @@
+"""From what stages wrote to rows that stand once."""

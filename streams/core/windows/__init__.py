@@ -1,0 +1,1 @@
+"""From charges to the sums of a series and window."""
