@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from schemas.records import Meter
 from schemas.watch import Decomposition, Finding, FindingKind
+from streams.core.detect.cadence import Pace
 from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
 from streams.core.detect.drivers import drivers, main_payer
 from streams.core.detect.explain import explain
-from streams.core.detect.parts import Parts, parts_from_json, parts_to_json
+from streams.core.detect.parts import Makeup, Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.windows.sums import SeriesKey, utc
-
-if TYPE_CHECKING:
-    from streams.core.detect.series import Series
 
 GROWTH = 1.25  # an update is worth a record when the excess has grown by so much
 FOLLOW = 10.0  # an expectation follows the hour of the day by no more than this factor
@@ -30,6 +28,16 @@ YOUNG_PAYERS = {"token_call"}
 what they spend before they are known is told as new."""
 RISING = (FindingKind.SPIKE, FindingKind.CREEP)
 DECOMPOSED = (FindingKind.SPIKE, FindingKind.CREEP, FindingKind.NEW_SERIES)
+
+
+class Subject(Protocol):
+    """Whom a finding is about: a series, as far as its record shows it."""
+
+    meter: Meter
+    key: SeriesKey
+    width: int  # seconds
+    pace: Pace
+    makeup: Makeup
 
 
 @dataclass(slots=True)
@@ -105,7 +113,7 @@ class Case:
             return self.usual
         return self.usual * min(FOLLOW, max(1.0 / FOLLOW, mid / self.mid))
 
-    def look(self, whose: Series, rules: WatchRules) -> None:
+    def look(self, whose: Subject, rules: WatchRules) -> None:
         """Hide what is one payer's and told by the payer's own series; show what turns out to be more than that. Of a
         payer too young for its own series to judge is told here."""
         makeup = whose.makeup
@@ -131,7 +139,7 @@ def finding_id(kind: FindingKind, meter: Meter, series: SeriesKey, width: int, o
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def record(case: Case, whose: Series, end: int, rules: WatchRules, closed_at: int | None = None) -> Finding:
+def record(case: Case, whose: Subject, end: int, rules: WatchRules, closed_at: int | None = None) -> Finding:
     """The finding's whole state as of `end`. Counts the revision."""
     stretch = case.stretch
     meter, series, usual = whose.meter, whose.key, whose.makeup.usual

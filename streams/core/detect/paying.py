@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauges import OWN
 from streams.core.detect.lifecycle import Case, Stretch
 from streams.core.detect.parts import put
+from streams.core.detect.series import Series
 from streams.core.detect.shares import IDLE, JUMP, Share
-
-if TYPE_CHECKING:
-    from streams.core.detect.series import Series
 
 PRICED_BY = {"model", "service", "cluster"}
 """What a missing price belongs to: told once, of these, and not of everyone who used it."""

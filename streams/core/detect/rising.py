@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import exp, log
-from typing import TYPE_CHECKING
 
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.bucket import MATTERS, Bucket
@@ -13,9 +12,7 @@ from streams.core.detect.gauges import LEVEL, LITTLE, OWN, Expected, Readings
 from streams.core.detect.lifecycle import Case, Stretch
 from streams.core.detect.parts import merge, put
 from streams.core.detect.rules import HOUR
-
-if TYPE_CHECKING:
-    from streams.core.detect.series import Series
+from streams.core.detect.series import Series
 
 NONE: Expected = (0.0, 0.0, 0.0, 0.0)
 

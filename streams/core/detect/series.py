@@ -1,4 +1,4 @@
-"""One series under watch: judge each of its windows with what was known before, then learn it."""
+"""One series under watch: what it has learnt, and the findings that are open."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind
-from streams.core.detect import paying, rising, silent
 from streams.core.detect.bucket import Bucket, merged
 from streams.core.detect.cadence import Pace
 from streams.core.detect.creep import Creep
 from streams.core.detect.days import Days
 from streams.core.detect.gauge import LONGEST
-from streams.core.detect.gauges import LEVEL, Gauges
+from streams.core.detect.gauges import Gauges
 from streams.core.detect.hours import Hours
 from streams.core.detect.lifecycle import Case, record
 from streams.core.detect.parts import PAYERS, Makeup, is_judged
@@ -91,59 +90,32 @@ class Series:
         if self.pace.learn(window.sums.events, window.aligned):
             self._start_over()
 
-    def close(self, end: int, rules: WatchRules) -> list[Finding]:
-        """The bucket that ends at `end` is complete: judge it, then learn it."""
+    def take(self, end: int, rules: WatchRules) -> Bucket:
+        """The bucket that ends at `end` is complete: what came for it, to be judged."""
         seconds = self.pace.seconds
         self._catch_up(end - seconds, seconds)
         sums, cells = merged(self.pending)
         self.pending = []
         self.end = end
-        bucket = Bucket(end - seconds, end, sums, cells, rules)
-        if rules.in_maintenance(self.key, bucket.start, end):
-            return []
-        if seconds <= HOUR:
+        return Bucket(end - seconds, end, sums, cells, rules)
+
+    def turn(self, bucket: Bucket) -> None:
+        """The hour or the day of the bucket begins, if it has not begun: what is usual of it is known by its name."""
+        if bucket.seconds <= HOUR:
             self.hours.turn(bucket.start // HOUR)
-        elif seconds == DAY:
+        elif bucket.seconds == DAY:
             self.days = self.days or Days()
             self.days.look(bucket.start // DAY, bucket.usd)
             self.gauges.weight = self.days.weight
-        out = self._judge(bucket)
-        self.seen += 1
-        self.active += sums.events > 0
-        if end % HOUR == 0 and seconds <= HOUR:
-            out += rising.creep(self, bucket)
-        return out
 
     def mid(self, seconds: float) -> float:
         """What is expected of so many seconds at this hour, or of this day, in USD; 0 while too little was seen."""
         return self.days.mid if self.days is not None else self.hours.mid(seconds)
 
-    def _judge(self, bucket: Bucket) -> list[Finding]:
-        rules, gauges, sums = bucket.rules, self.gauges, bucket.sums
-        warm = self.is_warm(rules)
-        sensitivity = rules.sensitivity_of(self.key) if rules.sensitivity else 1.0
-        recent = 0.0
-        if not sums.events and not self.silence.run and gauges.level.usual > 0:
-            recent = gauges.level.span_ratio(LONGEST) / gauges.level.usual
-        self.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in self.cases)
-        readings = gauges.judge(bucket, self.hours.week, sensitivity, one=self.makeup.is_one)
-        expected = gauges.expected(bucket)
-        basis = gauges.unusual(readings, bucket, self.mid(bucket.seconds)) if warm else -1
-        if FindingKind.SPIKE not in self.cases:
-            self.suspicion.feed(bucket, readings, expected, unusual=basis >= 0, allowed=warm)
-        out = rising.spike(self, bucket, readings, expected, basis)
-        out += rising.novelty(self, bucket)
-        out += silent.drop(self, bucket, expected, warm)
-        if sums.metered_usd or FindingKind.IDLE in self.cases:
-            out += paying.idle(self, bucket)
-        if sums.unallocated_usd or self.owned is not None:
-            out += paying.unallocated(self, bucket, warm)
-        if sums.unpriced_events or FindingKind.UNPRICED in self.cases:
-            out += paying.unpriced(self, bucket)
-        self._learn(bucket, expected[LEVEL])
-        return out
-
-    def _learn(self, bucket: Bucket, expected: float) -> None:
+    def learn(self, bucket: Bucket, expected: float) -> None:
+        """Take in a bucket that was judged, of which `expected` USD were expected."""
+        self.seen += 1
+        self.active += bucket.sums.events > 0
         usual = not self.cases.keys() & LEARNING_STOPS
         suspect = self.suspicion.stretch is not None
         if self.days is not None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauges import LEVEL, Expected
 from streams.core.detect.lifecycle import Case, Stretch
 from streams.core.detect.rules import DAY
-
-if TYPE_CHECKING:
-    from streams.core.detect.series import Series
+from streams.core.detect.series import Series
 
 SOURCES = {"token_call": {"principal"}, "gpu_usage": {"cluster", "accelerator"}, "line_item": {"service", "account"}}
 """What stands for a meter. Tags and models change; a key or a cluster that goes silent is another matter."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind
+from streams.core.detect import judge
 from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
@@ -114,7 +115,7 @@ class Watch:
             if end % pace:
                 continue
             for key, series in list(awake.items()):
-                out += series.close(end, self._rules)
+                out += judge.close(series, end, self._rules)
                 if series.asleep:
                     del awake[key]
         return out
