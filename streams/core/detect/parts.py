@@ -133,6 +133,8 @@ class Makeup:
 
     def knows(self, who: str, warmup_windows: int) -> bool:
         """Whether this payer has been here for as long as its own series needs to be judged."""
+        if self.is_one and any(payer_of(key, self.payer) == who for key in self.usual):
+            return True  # it has made every window, so that its own series is as old as this one, which is judged
         since, active = self.met.get(who, (0, 0))
         seen = self.windows_seen + self.windows - since
         return is_judged(seen, active, warmup_windows)

@@ -294,6 +294,14 @@ def test_what_a_grown_key_does_is_left_to_its_own_series() -> None:
     assert {finding.series.get("principal") for finding in told} == {"key-0"}
 
 
+def test_what_the_only_key_does_is_left_to_its_own_series() -> None:
+    stream, team, only = Stream(), key(team="search"), key(team="search", principal="key-1")
+    calm, loop = steady(120), [tokens(2000)] * 5
+    stream.feed_all({KEY: calm, team: [{only: sums} for sums in calm]})
+    told = stream.feed_all({KEY: loop, team: [{only: sums} for sums in loop]})
+    assert [finding.series for finding in told if finding.revision == 0] == [{"principal": "key-1"}]
+
+
 def leaps(rng: Random, count: int) -> list[Sums]:
     """A key that goes to another level every few hours, between one and sixty requests a minute."""
     out = []
