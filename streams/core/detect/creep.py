@@ -19,6 +19,7 @@ GENERATION = 7 * 24  # ordinary hours that such a height is kept, and once more
 TRUST = 24  # hours after which a height is trusted as a record: a creep is slow
 KEPT = TRUST + SPANS[-1]
 NOTHING = [0.0] * len(SPANS)
+FIELDS_V1, FIELDS_V2 = 5, 4  # of the state that release 0.1 wrote, and of the one before heights in dollars
 TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
 FADE = 1.0 - 1.0 / (14 * 24)  # of a record, per hour
 
@@ -103,10 +104,11 @@ class Creep:
     @classmethod
     def from_json(cls, state: list[Any]) -> Creep:
         creep = cls()
-        if not isinstance(state[4], list):  # release 0.1: it judged by other hours: only the record goes on
+        if len(state) == FIELDS_V1 and not isinstance(state[4], list):  # it judged by other hours: its record goes on
             creep.records = [state[2]] * len(SPANS)
             return creep
         creep.logs, creep.records, creep.noise, creep.seen = array("d", state[0]), list(state[1]), *state[2:4]
-        spent, creep.heights, creep.past = state[4]
-        creep.spent = array("d", spent)
+        if len(state) > FIELDS_V2:  # before, nothing was known of what the hours cost
+            spent, creep.heights, creep.past = state[4]
+            creep.spent = array("d", spent)
         return creep

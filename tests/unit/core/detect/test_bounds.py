@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from schemas.watch import FindingKind
 from streams.core.detect.merge import Complete
 from streams.core.detect.parts import MAX_PARTS
@@ -83,10 +85,11 @@ def test_a_series_of_many_parts_keeps_the_dearest() -> None:
     assert len(under_way) <= MAX_PARTS
 
 
-def test_what_release_0_1_knew_goes_on() -> None:
+@pytest.mark.parametrize("written_by", ["release_0_1", "format_2"])
+def test_what_an_older_release_knew_goes_on(written_by: str) -> None:
     """Written by its code: a key after 400 ordinary windows and five of an incident."""
     watch = Watch(WatchRules(min_excess_usd=1.0))
-    watch.restore(json.loads(Path(__file__).with_name("watch_of_release_0_1.json").read_text(encoding="utf-8")))
+    watch.restore(json.loads(Path(__file__).with_name(f"watch_of_{written_by}.json").read_text(encoding="utf-8")))
     assert watch.open_findings() == {"spike": 1}
     stream = Stream(now=START + 405 * 60)
     stream.watch = watch
