@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from streams.settings import Settings
 from tests.bench.cluster import Run
-from tests.bench.measure import migrate
 from tests.bench.workers import ready, start, until
 from tests.support.kafka import RealKafka, settings_for
 
@@ -28,8 +29,9 @@ def run(kafka: RealKafka, tmp_path: Path) -> Run:
         "stages": settings.stages.model_copy(update={"state_dir": tmp_path / "state"}),
     }
     made = Run(settings.model_copy(update=kept), tmp_path)
-    asyncio.run(made.make())
-    migrate(made)
+    # In a process of its own: this one may have opened the engine's only session for the tests before.
+    command = [str(Path(sys.executable).with_name("spendstream")), "init"]
+    subprocess.run(command, env={**os.environ, **made.environment}, check=True, capture_output=True)
     return made
 
 
