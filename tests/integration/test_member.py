@@ -31,7 +31,7 @@ def run(kafka: RealKafka, tmp_path: Path) -> Run:
     made = Run(settings.model_copy(update=kept), tmp_path)
     # In a process of its own: this one may have opened the engine's only session for the tests before.
     command = [str(Path(sys.executable).with_name("spendstream")), "init"]
-    subprocess.run(command, env={**os.environ, **made.environment}, check=True, capture_output=True)
+    subprocess.run(command, env={**os.environ, **made.environment}, check=True, capture_output=True)  # noqa: S603
     return made
 
 
