@@ -14,7 +14,7 @@ LEAST_SHARE = 0.01
 
 
 def main_payer(actual: Parts, usual: Parts, expected_usd: float, payer: str) -> str | None:
-    """The one payer who carries most of the excess, if there is one. Empty for what names no payer."""
+    """The one payer who carries most of the excess, if there is one and it is named."""
     gains: dict[str, float] = {}
     scale = _scale(usual, expected_usd)
     for key in actual.keys() | usual.keys():
@@ -23,7 +23,7 @@ def main_payer(actual: Parts, usual: Parts, expected_usd: float, payer: str) -> 
         gains[who] = gains.get(who, 0.0) + gain
     rises = {who: gain for who, gain in gains.items() if gain > 0}
     largest = max(rises, key=lambda who: (rises[who], who), default="")
-    return largest if rises and rises[largest] >= ONE * sum(rises.values()) else None
+    return largest if largest and rises[largest] >= ONE * sum(rises.values()) else None
 
 
 def _scale(usual: Parts, expected_usd: float) -> float:

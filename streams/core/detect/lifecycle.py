@@ -123,8 +123,7 @@ class Case:
         own = any(name == payer for name, _ in whose.key)
         expected = self.stretch.expected[self.basis]
         who = None if own else main_payer(self.stretch.parts, makeup.usual, expected, payer)
-        known = whose.meter not in YOUNG_PAYERS or who is None or makeup.knows(who, rules.warmup_windows)
-        self.hidden = bool(who) and known  # what names no payer has no other series to tell of it
+        self.hidden = who is not None and (whose.meter not in YOUNG_PAYERS or makeup.knows(who, rules.warmup_windows))
 
     def worth_telling(self, end: int, rules: WatchRules) -> bool:
         """Whether enough has changed since the last record."""
