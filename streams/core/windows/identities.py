@@ -13,9 +13,8 @@ from streams.core.columns.block import Mask
 Keys: TypeAlias = npt.NDArray[np.uint64]
 
 NEWEST = 1 << 16  # identities that are kept as a set, and then become a sorted run
-FACTOR = (
-    4  # a run is at least so many times as long as the one after it: few are looked through, and merging stays rare
-)
+# A run is at least so many times as long as the one after it: few are looked through, and merging stays rare.
+FACTOR = 4
 
 
 class Identities:

@@ -62,6 +62,13 @@ class _Open:
     leaves: dict[Leaf, Sums] = field(default_factory=dict)
     aligned: dict[Leaf, dict[int, int]] = field(default_factory=dict)
 
+    def add(self, leaf: Leaf, sums: Sums, aligned: Iterable[tuple[int, int]]) -> None:
+        """Add to a part. `aligned`: how many of its events end a bucket, by the bucket's width."""
+        self.leaves.setdefault(leaf, Sums()).add(sums)
+        counts = self.aligned.setdefault(leaf, {})
+        for step, count in aligned:
+            counts[step] = counts.get(step, 0) + count
+
 
 @dataclass(slots=True)
 class _Source:
@@ -258,10 +265,7 @@ class Roller:
             leaf = cell.leaf
             if leaf not in window.leaves and len(window.leaves) >= self._rules.max_leaves:
                 leaf = _flooded(leaf)
-            window.leaves.setdefault(leaf, Sums()).add(cell.sums)
-            aligned = window.aligned.setdefault(leaf, {})
-            for step, count in cell.aligned.items():
-                aligned[step] = aligned.get(step, 0) + count
+            window.add(leaf, cell.sums, cell.aligned.items())
 
     def _lane(self, pace: Pace) -> _Lane:
         lane = self._lanes.get(pace)
@@ -549,8 +553,4 @@ def _open_to_json(window: _Open) -> list[Any]:
 def _put_open(window: _Open, leaves: Iterable[Any]) -> None:
     """Add what `_open_to_json` wrote to a window."""
     for values, sums, aligned in leaves:
-        leaf = tuple(values)
-        window.leaves.setdefault(leaf, Sums()).add(Sums.from_wire(sums))
-        counts = window.aligned.setdefault(leaf, {})
-        for step, count in aligned:
-            counts[step] = counts.get(step, 0) + count
+        window.add(tuple(values), Sums.from_wire(sums), aligned)
