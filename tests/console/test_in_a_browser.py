@@ -25,6 +25,7 @@ from tests.support.receivers import FakeReceiver, fake_receiver
 from tests.support.watching_console import OPERATE, READ, ROLES, Leaving, console, with_console
 
 STAGES = ("land", "alert")
+OTTO = "otto in the console"
 T = TypeVar("T")
 
 
@@ -75,14 +76,14 @@ def test_an_incident_appears_is_acknowledged_and_stays_so_after_a_restart(
             await publish(settings, [incident, mark(0, time=now + timedelta(seconds=1))])
             await looks(window.shows, "Key key-7 spends $252/h, expected $2.00/h")
             assert await looks(window.run, "return window.same")  # it was not loaded anew
-            assert str(await looks(window.run, "return document.title")).startswith("(1) Alerts")
+            await looks(window.until, lambda: window.driver.title.startswith("(1) Alerts"), "a title that counts")
 
             await looks(window.press, "j", "\ue007")  # the first alert of the list, Enter
             await looks(window.shows, "Firing", "#alert-state")
             await looks(window.press, "a")
             await looks(window.shows, "Acknowledged", "#alert-state")
-            await looks(window.shows, "otto in the console", "#alert-timeline")
-            assert not await looks(window.driver.find_elements, "css selector", "#do-ack")
+            await looks(window.shows, OTTO, "#alert-timeline")
+            await looks(window.until, lambda: not window.texts("#do-ack"), "the button to go")
 
             leaving.is_away = True
             await looks(window.shows, "ClickHouse does not answer", "#trouble")
@@ -103,7 +104,7 @@ def test_an_incident_appears_is_acknowledged_and_stays_so_after_a_restart(
             await looks(window.until, lambda: not window.text("#trouble"), "the page to come back by itself")
             assert await looks(window.run, "return window.same")
             await looks(window.shows, "Acknowledged", "#alert-state")
-            await looks(window.click, "#do-unack")  # and the stage knows where it stands
+            await looks(window.click_while_replaced, "#do-unack", "alert-actions")  # the stage knows where it stands
             await looks(window.shows, "Firing", "#alert-state")
             await looks(window.shows, "Given back", "#alert-timeline")
             await looks(window.click, "#do-ack:not(:disabled)")
@@ -145,13 +146,13 @@ def test_remedies_are_approved_done_measured_and_undone(
             window.agree()
 
     def named() -> list[str]:
-        return [title.text for title in window.driver.find_elements("css selector", ".remedy b:first-child")]
+        return window.texts(".remedy b:first-child")
 
     def alert_id() -> str:
         return urlsplit(window.driver.current_url).path.rsplit("/", 1)[1]
 
     def states() -> list[str]:
-        return [chip.text.lower() for chip in window.driver.find_elements("css selector", ".remedy .chip")]
+        return [chip.lower() for chip in window.texts(".remedy .chip")]
 
     async def run(world: Outside, robot: FakeReceiver) -> None:
         policies = [{**policy, "mode": "approve"} for policy in REMEDIES.values()]
@@ -189,8 +190,7 @@ def test_remedies_are_approved_done_measured_and_undone(
             await looks(window.until, lambda: states() == ["undone"] * 3, "all to be undone")
             assert await looks(named) == titles  # none moved under the hand
             assert standing(world, robot) == (False, 8, ["spendstream.remedy.do", "spendstream.remedy.undo"])
-            timeline = await looks(window.text, "#alert-timeline")
-            assert timeline.count("otto in the console") >= 6
+            await looks(window.until, lambda: window.text("#alert-timeline").count(OTTO) >= 6, "who did it")
             # The page of the test before may complain late that its console is gone.
             assert [said for said in await looks(window.complaints) if service.url in said] == []
 

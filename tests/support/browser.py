@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -33,13 +33,29 @@ class Browser:
 
     def text(self, selector: str = "body") -> str:
         """What is to be read there; nothing while the element is not there."""
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return found[0].text if found else ""
+        return next(iter(self.texts(selector)), "")
+
+    def texts(self, selector: str) -> list[str]:
+        """What is to be read in each of them; a page that is live may replace them while they are read."""
+        while True:
+            with contextlib.suppress(StaleElementReferenceException):
+                return [found.text for found in self.driver.find_elements(By.CSS_SELECTOR, selector)]
 
     def click(self, selector: str) -> None:
-        """Click what is there, once it is."""
-        self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)
-        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+        """Click what is there, once it is; a page that is live may replace it between the look and the click."""
+
+        def clicked() -> bool:
+            self.driver.find_element(By.CSS_SELECTOR, selector).click()
+            return True
+
+        self.until(clicked, selector)
+
+    def click_while_replaced(self, selector: str, fragment: str) -> None:
+        """Press a button, have the server's news of its fragment come, and let go: somebody's finger is slower."""
+        button = self.driver.find_element(By.CSS_SELECTOR, selector)
+        webdriver.ActionChains(self.driver).click_and_hold(button).perform()
+        self.run(f"replace('{fragment}', document.getElementById('{fragment}').innerHTML)")
+        webdriver.ActionChains(self.driver).release().perform()
 
     def agree(self) -> None:
         """Say yes to the question that the page asks, once it does."""
@@ -86,7 +102,7 @@ class Browser:
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
-@contextmanager
+@contextlib.contextmanager
 def browser() -> Iterator[Browser]:
     """A window of its own: no cookies, light."""
     found = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")

@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const ours = window.trustedTypes
   ? window.trustedTypes.createPolicy("spendstream", { createHTML: (text) => text })
   : { createHTML: (text) => text };
-const state = { at: null, problem: "", lost: false, source: null };
+const state = { at: null, problem: "", lost: false, source: null, pressed: null };
 
 // Times
 
@@ -52,9 +52,12 @@ function ages() {
 
 // Live fragments
 
+const held = new Map();  // html by id, of fragments that a pointer is down in: a click on what goes meanwhile is lost
+
 function replace(id, html) {
   const target = $(id);
   if (!target) return;
+  if (target.contains(state.pressed)) return void held.set(id, html);
   const focused = target.contains(document.activeElement) ? document.activeElement.id : "";
   const open = [...target.querySelectorAll("details[open]")].map((details) => details.id);
   const typed = [...target.querySelectorAll("input:not([type=hidden]), select")].map((field) => [field.id, field.value]);
@@ -64,6 +67,17 @@ function replace(id, html) {
   if (focused && $(focused)) $(focused).focus({ preventScroll: true });
   localTimes(target);
 }
+
+function letGo() {
+  state.pressed = null;
+  setTimeout(() => {  // after the click that this is the end of
+    for (const [id, html] of held) if (held.delete(id)) replace(id, html);
+  });
+}
+
+document.addEventListener("pointerdown", (event) => (state.pressed = event.target));
+document.addEventListener("pointerup", letGo);
+document.addEventListener("pointercancel", letGo);
 
 function connect() {
   if (!("live" in document.body.dataset) || state.source) return;
