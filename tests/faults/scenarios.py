@@ -95,6 +95,23 @@ async def scale(run: Deployment, times: int) -> float:
     return longest
 
 
+def come_and_go(stage: str) -> Do:
+    """Another worker of a stage joins the one that there is, and leaves again as soon as it has read something."""
+
+    async def do(run: Deployment, times: int) -> float:
+        longest = 0.0
+        for number in range(times):
+            await run.sent((number + 0.2) / times)
+            other = run.add(f"another-{number}", stage)
+            other.start()
+            await run.sent((number + 0.7) / times)
+            await asyncio.to_thread(other.stop)
+            longest = max(longest, await run.passed([stage]))
+        return longest
+
+    return do
+
+
 async def broker(run: Deployment, times: int) -> float:
     """The broker dies and comes back with what it had confirmed."""
     longest = 0.0
@@ -340,6 +357,7 @@ LONG = (
     *(Scenario(f"kill -9 of `{stage}`", kill(stage), 20, 66) for stage in STAGES),
     Scenario("SIGTERM to every stage in turn", terminate, 10, 60),
     Scenario("1 → 3 → 1 workers", scale, 2, 90, (STAGES,)),
+    Scenario("another `price` comes and goes", come_and_go("price"), 8, 90),
     Scenario("a worker stands still, its partitions move, it goes on (SIGSTOP, SIGCONT)", zombie, 4, 80, TWO),
     Scenario("from the last release to this one, stage by stage", upgrade(*READERS_FIRST), 5, 70,
              needs=missing, released=True),
