@@ -25,7 +25,7 @@ from clickhouse_connect.driver.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from streams.core.landing.batches import Intent
+from streams.core.landing.batches import Intent, Span
 from streams.core.landing.land import Columns
 from streams.io.migrations import Migration, migrate, pending, shipped
 from streams.settings import ClickHouse, SettingsError
@@ -52,12 +52,23 @@ MENDS = {
 CLAIM_SECONDS = (30, 3_600)
 DAY_SECONDS = 86_400
 OPEN_INTENTS = """
-SELECT topic, partition, any(first_offset) AS first, any(last_offset) AS last, batch,
-       any(land_intents.digest) AS digest, min(land_intents.saved_at) AS saved_at
-FROM land_intents
-WHERE topic = {topic:String} AND partition = {partition:Int32}
-GROUP BY topic, partition, batch
-HAVING max(closed) = 0
+SELECT topic, batch, groupArray((partition, first, last)) AS spans, any(of_piece.digest) AS digest,
+       min(of_piece.saved_at) AS saved_at
+FROM
+(
+    SELECT topic, partition, batch, any(first_offset) AS first, any(last_offset) AS last,
+           any(land_intents.digest) AS digest, min(land_intents.saved_at) AS saved_at
+    FROM land_intents
+    WHERE topic = {topic:String} AND batch IN
+    (
+        SELECT batch FROM land_intents
+        WHERE topic = {topic:String} AND partition = {partition:Int32}
+        GROUP BY batch
+        HAVING max(closed) = 0
+    )
+    GROUP BY topic, partition, batch
+) AS of_piece
+GROUP BY topic, batch
 """
 # Of a key's claims the first in commit order owns it. The bound on time spares reading all parts for a batch's claims.
 OWNERS = """
@@ -159,8 +170,9 @@ class ClickHouseStore:
         self._put_intent("close_intent", intent, closed=1)
 
     def open_intents(self, topic: str, partition: int) -> list[Intent]:
-        """The batches of a partition that were begun and not closed."""
-        return [Intent(**row) for row in self.query(OPEN_INTENTS, {"topic": topic, "partition": partition})]
+        """The batches that have something of a partition, and were begun and not closed."""
+        rows = self.query(OPEN_INTENTS, {"topic": topic, "partition": partition})
+        return [Intent(**{**row, "spans": tuple(sorted(Span(*span) for span in row["spans"]))}) for row in rows]
 
     def migrate(self) -> tuple[str, ...]:
         """Create the database and its tables, or bring them up to date. Raises MigrationError, StoreError."""
@@ -174,10 +186,11 @@ class ClickHouseStore:
         return pending(self, shipped())
 
     def _put_intent(self, operation: str, intent: Intent, closed: int) -> None:
-        row = {"topic": intent.topic, "partition": intent.partition, "first_offset": intent.first,
-               "last_offset": intent.last, "batch": intent.batch, "digest": intent.digest,
-               "saved_at": intent.saved_at, "closed": closed}  # fmt: skip
-        columns = {name: [value] for name, value in row.items()}
+        partitions, firsts, lasts = map(list, zip(*intent.spans, strict=True))
+        columns: dict[str, Sequence[Any]] = {"partition": partitions, "first_offset": firsts, "last_offset": lasts}
+        same = {"topic": intent.topic, "batch": intent.batch, "digest": intent.digest, "saved_at": intent.saved_at,
+                "closed": closed}  # fmt: skip
+        columns |= {name: [value] * len(partitions) for name, value in same.items()}
         self._try(operation, lambda: self._insert("land_intents", columns, f"{intent.token}:{closed}"))
 
     def _insert(self, table: str, columns: Columns, token: str) -> None:

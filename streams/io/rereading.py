@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +16,7 @@ from streams.settings import Settings
 POLL_MS = 1_000
 POLLS = 30  # without a record, and then the broker counts as away
 FAR = 5_000  # offsets ahead: nearer ones are quicker read through than sought
+SPAN_POLL_MS = 200
 
 
 async def reread(
@@ -60,3 +62,36 @@ async def _of_partition(
             raise TimeoutError(f"{tp.topic}: nothing can be read at offset {left[-1]}")
     while left:  # beyond the end: the topic was made anew
         yield left.pop(), None
+
+
+async def reread_span(
+    settings: Settings, tp: TopicPartition, first: int, last: int, patience: float, going: Callable[[], bool]
+) -> list[ConsumerRecord]:
+    """The records from offset `first` to `last` of a partition, by its name on the cluster, as far as they are there.
+
+    A log that ends before `last` may grow again: after a fail-over a broker may for a while show less of it than it did
+    before. That is waited for up to `patience` seconds, and for a broker that is away as long as `going`. What is
+    returned is short where the topic was made anew, its records expired, or `going` ended it. Raises KafkaError.
+    """
+    consumer = make_consumer(settings, group="", client_id="spendstream-reread", group_id=None)
+    found: list[ConsumerRecord] = []
+    short_since: float | None = None
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        consumer.seek(tp, first)
+        while going():
+            records = (await consumer.getmany(tp, timeout_ms=SPAN_POLL_MS)).get(tp, [])
+            found += [record for record in records if first <= record.offset <= last]
+            if records and records[-1].offset >= last:
+                break
+            end = consumer.highwater(tp)  # as the newest fetch tells: ListOffsets of the embedded broker tells less
+            if records or end is None or end > last:
+                short_since = None
+                continue
+            short_since = time.monotonic() if short_since is None else short_since
+            if time.monotonic() - short_since >= patience:
+                break
+    finally:
+        await consumer.stop()
+    return found

@@ -1,14 +1,17 @@
 """Charges, findings, alerts and dead letters into ClickHouse: every event once, whatever is killed or repeated.
 
-A batch of one partition goes through these steps. What a crash just after each leaves:
+A batch has what waits of a topic in all partitions that this worker holds. It goes through these steps; what a crash
+just after each leaves:
 
-1. The intent is saved: these records, under this number. Crash: the next owner repeats exactly this batch first.
+1. The intent is saved: these records, under this number. Crash: before anything else of a partition, who owns it next
+   repeats exactly this batch, with what it has of other partitions; several may do so at once, for all of it is
+   repeatable.
 2. The events are claimed. The first claim in ClickHouse's commit order owns an event for ever, so what a batch owns
    does not depend on when or by whom that is asked. Crash: as above; other batches take the events for duplicates.
 3. The rows of the owned events are inserted, under the intent's token. Crash: as above; the repeated insert adds
    nothing, to rollups neither, and completes what was cut off between months or tables.
 4. The intent is closed. Crash: the records are read again, and all of them are duplicates.
-5. The offset is committed.
+5. The offsets are committed.
 
 While ClickHouse is away the partitions are paused and polling goes on, so that the group stays as it is.
 """
@@ -18,16 +21,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from schemas.wire import check_format
-from streams.core.landing.batches import read_record
-from streams.stages.land_partition import PartitionLander, ReleasedError
+from streams.stages.land_batches import BatchLander, ReleasedError, read_all
 from streams.stages.landing import STAGE, Held
-from streams.stages.member import CLOSE_SECONDS
+from streams.stages.member import CLOSE_SECONDS, MARGIN_SECONDS
 from streams.stages.partitions import Progress
 
 POLL_SECONDS = 0.2
@@ -35,12 +38,17 @@ POLL_SECONDS = 0.2
 log = structlog.get_logger(__name__)
 
 
-class LandService(PartitionLander):
-    """The stage: polls, hands each partition's records to a task of its own, and follows rebalances.
+class LandService(BatchLander):
+    """The stage: polls, has a task of its own land what came of each topic, and follows rebalances.
 
     `topics` maps the names on the cluster to the contract's topics. `patience_seconds` is how long a batch that was cut
     off may be missing from the log's end before it is given up.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._landing: dict[str, asyncio.Task[None]] = {}  # by topic
+        self._revoking = 0
 
     def progress(self) -> Progress:
         """For the watchdog. Waiting for a ClickHouse that is away counts as going on; being refused by it does not."""
@@ -63,8 +71,12 @@ class LandService(PartitionLander):
                 await self._take(held, records)
             for held in self._held.values():
                 self._figures.lag(held.tp, self._lag(held))
-                if not held.busy and (held.records is None or self._work(held) is not None):
-                    held.task = asyncio.create_task(self._tend(held))
+                if held.records is None and not held.busy:
+                    held.task = asyncio.create_task(self._begin(held))
+            for topic in self._tables:
+                task = self._landing.get(topic)
+                if (task is None or task.done()) and self._due(topic):
+                    self._landing[topic] = asyncio.create_task(self._tend(topic))
 
     def _knows(self, tp: TopicPartition) -> bool:
         return tp in self._held and self._held[tp].records is not None
@@ -73,29 +85,40 @@ class LandService(PartitionLander):
         """Read records into the partition's buffer, and stop fetching when a batch is there: memory stays bounded."""
         for record in records:
             check_format(record.topic, record.partition, record.offset, record.headers)
-        read = await asyncio.to_thread(lambda: [read_record(held.table, r.offset, r.value) for r in records])
+        read = await asyncio.to_thread(read_all, held.table, records)
         self._figures.read(held.tp, read)
         if held.released or held.records is None:
             return
         held.records.add(read, time.monotonic())
-        if held.records.rows >= self.settings.land.batch_rows and not held.records.replaying:
-            self._flow(held, "pause")
+        self._regulate(held.tp.topic)
 
-    async def _tend(self, held: Held) -> None:
-        """Find out where to start, then land what is due."""
+    async def _begin(self, held: Held) -> None:
+        """Find out where a partition starts."""
         try:
-            if held.records is None:
-                await self._load(held)
-            while (work := self._work(held)) is not None:
-                await self._land(held, work)
+            await self._load(held)
         except ReleasedError:
             return
         except (CommitFailedError, IllegalStateError):
-            # The group went on without us; what is landed already will be found to be duplicates.
-            log.warning("partition was lost", stage=STAGE, topic=held.tp.topic, partition=held.tp.partition)
+            self._lost(held.tp.topic)
             self._reset(held)
         except Exception as error:  # a fault of ours: the worker must not go on without this stage
             await self.crash(error)
+
+    async def _tend(self, topic: str) -> None:
+        """Land what is due of a topic."""
+        try:
+            while not self._revoking and self._due(topic):
+                await self._land(topic)
+        except ReleasedError:
+            return
+        except (CommitFailedError, IllegalStateError):
+            self._lost(topic)
+        except Exception as error:  # as above
+            await self.crash(error)
+
+    def _lost(self, topic: str) -> None:
+        # The group went on without us; what is landed already will be found to be duplicates.
+        log.warning("a partition was lost", stage=STAGE, topic=topic)
 
     # Rebalance. aiokafka calls these in a task of its own, beside the loop above.
 
@@ -109,30 +132,24 @@ class LandService(PartitionLander):
         going = [self._held[tp] for tp in tps if tp in self._held]
         for held in going:
             held.released = True
-        tasks = [held.task for held in going if held.task is not None and not held.task.done()]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
+        tasks = {held.task for held in going} | {self._landing.get(held.tp.topic) for held in going}
+        under_way = [task for task in tasks if task is not None and not task.done()]
+        self._revoking += 1
+        try:
+            if under_way:
+                _, late = await asyncio.wait(under_way, timeout=CLOSE_SECONDS)
+                for task in late:
+                    task.cancel()
+                if late:  # they close what they opened
+                    await asyncio.wait(late, timeout=MARGIN_SECONDS)
+        finally:
+            self._revoking -= 1
         for held in going:
             self._held.pop(held.tp, None)
             self._figures.lag(held.tp, 0)
 
     async def _let_go(self) -> None:
         await self.revoked(list(self._held))
-
-    def _adopt(self, tp: TopicPartition) -> None:
-        held = self._held[tp] = Held(tp, self._tables[tp.topic])
-        self._flow(held, "pause")  # until we know where to start
-
-    def _reset(self, held: Held) -> None:
-        """Begin anew with a partition that may still be ours; if it is not, a rebalance will say so."""
-        held.released = True
-        if self._held.get(held.tp) is not held:
-            return
-        del self._held[held.tp]
-        if self._consumer is not None and held.tp in self._consumer.assignment():
-            self._adopt(held.tp)
 
     def _lag(self, held: Held) -> int:
         if held.records is None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from schemas.records import Correction
 from streams.core.corrections.reprice import TABLE, Moves, Repricer
-from streams.core.landing.batches import Intent, Record, digest, read_record
+from streams.core.landing.batches import Intent, Record, Span, digest, read_record
 from streams.io.standing import Piece, Queries, staged, standing
 from streams.stages.landing import Store, put
 
@@ -88,7 +88,7 @@ class Repricing:
         }
         self._store.insert("reprice_staged", columns, name)
         records = _records([value.encode() for value in values])
-        intent = Intent(TOPIC, 0, 0, len(values) - 1, batch, digest(records), self._clock())
+        intent = Intent(TOPIC, (Span(0, 0, len(values) - 1),), batch, digest(records), self._clock())
         landed = put(self._store, TABLE, records, intent, intent.saved_at)
         self.done.corrected += landed.landed
         self.done.contended += landed.duplicate

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from schemas.events import LINE_ITEM
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, Topic
-from streams.core.landing.batches import Intent, read_record
+from streams.core.landing.batches import Intent, Span, read_record
 from streams.core.landing.land import TABLES, columns
 from streams.io import migrations
 from streams.io.clickhouse import ClickHouseStore, StoreAway, StoreRefused, connect
@@ -41,8 +41,9 @@ def engine(request: pytest.FixtureRequest, engine: str) -> str:
     return server.url
 
 
-def intent(batch: int, partition: int = 0) -> Intent:
-    return Intent("spend.charges", partition, 0, 9, batch, f"digest {batch}", NOON)
+def intent(batch: int, *partitions: int) -> Intent:
+    spans = tuple(Span(partition, 0, 9) for partition in partitions or (0,))
+    return Intent("spend.charges", spans, batch, f"digest {batch}", NOON)
 
 
 def put(store: ClickHouseStore, topic: Topic, *values: bytes, batch: str = "t") -> None:
@@ -197,13 +198,16 @@ def test_the_first_claim_owns_whoever_asks_and_when(any_store: Store) -> None:
 
 
 def test_intents_are_open_until_closed_however_often_they_are_saved(any_store: Store) -> None:
-    one, two, elsewhere = intent(1), intent(2), intent(3, partition=1)
+    one, two, elsewhere = intent(1), intent(2, 0, 1), intent(3, 1)
     for each in (one, one, two, elsewhere):
         any_store.save_intent(each)
     assert sorted(any_store.open_intents("spend.charges", 0), key=lambda i: i.batch) == [one, two]
     any_store.close_intent(one)
     any_store.save_intent(one)
     assert any_store.open_intents("spend.charges", 0) == [two]
+    assert sorted(any_store.open_intents("spend.charges", 1), key=lambda i: i.batch) == [two, elsewhere]
+    any_store.close_intent(two)
+    assert any_store.open_intents("spend.charges", 0) == []
     assert any_store.open_intents("spend.charges", 1) == [elsewhere]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,13 +18,14 @@ from aiokafka.errors import CommitFailedError
 from schemas.records import Charge
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, Topic
 from schemas.watch import Mark
+from streams.core.landing.batches import read_record
 from streams.core.landing.land import TABLES
 from streams.io.clickhouse import ClickHouseStore, StoreAway, connect
 from streams.io.embedded import EmbeddedBroker
 from streams.io.kafka import group_name, make_consumer, make_producer, topic_name
 from streams.io.topics import create_topics
 from streams.metrics import Metrics
-from streams.settings import ClickHouse, Settings
+from streams.settings import ClickHouse, Land, Settings
 from streams.stages.land import LandService
 from streams.stages.landing import Store
 from tests.support.clickhouse import FailingStore
@@ -241,7 +243,7 @@ def test_an_answer_that_is_lost_changes_nothing(settings: Settings, store: Click
 def test_a_worker_that_dies_after_any_step_loses_and_doubles_nothing(
     settings: Settings, store: ClickHouseStore, step: str
 ) -> None:
-    messages, truth = workload(100)
+    messages, truth = workload(200)  # enough batches for all lives
 
     async def run() -> None:
         await publish(settings, messages)
@@ -376,4 +378,31 @@ def test_a_topic_made_anew_lands_although_a_batch_of_the_old_one_was_cut_off(
         "SELECT count() AS n, uniqExact(id) AS ids FROM charges WHERE id >= 'call-1000' AND length(id) = 9"
     )
     assert rows == [{"n": len(new), "ids": len(new)}]
+    assert store.query("SELECT batch FROM land_intents GROUP BY batch HAVING max(closed) = 0") == []
+
+
+def test_a_batch_of_several_partitions_is_completed_by_whoever_gets_one_of_them(
+    settings: Settings, store: ClickHouseStore, clickhouse: ClickHouse
+) -> None:
+    """Its worker is gone, and its partitions go to two others: each reads what it has of the other's from Kafka."""
+    messages, truth = workload(200)
+    rows = sum(read_record(TABLES[CHARGES.name], 0, value).rows for _, _, value in messages)
+    patient = settings.model_copy(update={"land": Land(batch_rows=rows, linger_seconds=LIMIT_SECONDS)})
+
+    async def run() -> None:
+        await publish(settings, messages)
+        await die(patient, FailingStore(store, killing("claim", 0)))
+        assert store.query("SELECT count() AS n FROM land_intents") == [{"n": CHARGES.partitions}]
+        with connect(clickhouse) as other:
+            async with land(settings, store) as first, land(settings, other) as second:
+                await until(lambda: bool(first.crashed or second.crashed) or both_hold(first, second))
+                ends = Counter((topic.name, partition) for topic, partition, _ in messages)
+                await until(lambda: landed_to(first, settings) | landed_to(second, settings) == ends)
+
+    def both_hold(*services: LandService) -> bool:
+        held = [{tp for tp in one.committed() if tp.topic.endswith(CHARGES.name)} for one in services]
+        return all(held) and sum(map(len, held)) == CHARGES.partitions
+
+    asyncio.run(run())
+    truth_holds(store, truth)
     assert store.query("SELECT batch FROM land_intents GROUP BY batch HAVING max(closed) = 0") == []

@@ -82,7 +82,7 @@ class MemoryStore:
         return [
             intent
             for intent, closed in self._intents.values()
-            if not closed and (intent.topic, intent.partition) == (topic, partition)
+            if not closed and intent.topic == topic and intent.span(partition)
         ]
 
 

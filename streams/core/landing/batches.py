@@ -1,15 +1,18 @@
-"""How a partition's records become batches that are landed once, whatever is repeated.
+"""How the records of a topic's partitions become batches that are landed once, whatever is repeated.
 
-A batch is written down before it is inserted (Intent). After a crash the same records are landed again under the same
-intent first; only then come new batches. Time is an argument, in seconds of any steady clock.
+A batch has what waits of all partitions that a worker holds: an insert costs much however little is in it. It is
+written down before it is inserted (Intent). After a crash the same records are landed again under the same intent
+first, by whoever holds one of its partitions; only then come new batches of that partition. Time is an argument, in
+seconds of any steady clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from streams.core.columns.reading import Unreadable
 from streams.core.landing.land import ChargeContent, Content, Table
@@ -29,14 +32,27 @@ class Record:
         return max(1, self.content.size)
 
 
+class Span(NamedTuple):
+    """What a batch has of one partition: its records from offset `first` to `last`."""
+
+    partition: int
+    first: int
+    last: int
+
+    def after(self, committed: int) -> int:
+        """Where a partition goes on from `committed` once this is landed.
+
+        A span of a worker that had lost the partition may lie apart: it says nothing of what lies between.
+        """
+        return self.last + 1 if self.first <= committed <= self.last else committed
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A batch that is to land: which records, under which number. `saved_at` is when it was first written down."""
 
     topic: str
-    partition: int
-    first: int
-    last: int
+    spans: tuple[Span, ...]  # in the order of their partitions
     batch: int
     digest: str
     saved_at: datetime
@@ -44,20 +60,31 @@ class Intent:
     @property
     def token(self) -> str:
         """Under which ClickHouse inserts the batch's block once. Never used for other records."""
-        return f"{self.topic}:{self.partition}:{self.first}:{self.last}:{self.batch:016x}"
+        spans = ",".join(f"{span.partition}:{span.first}:{span.last}" for span in self.spans)
+        return f"{self.topic}:{spans}:{self.batch:016x}"
+
+    def span(self, partition: int) -> Span | None:
+        """What it has of a partition."""
+        return next((span for span in self.spans if span.partition == partition), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Records to land together. `replay` is the open intent that they must be landed under, if there is one."""
+class Batch:
+    """Records that are to land together, by partition."""
 
-    records: tuple[Record, ...]
-    replay: Intent | None = None
+    parts: Mapping[int, tuple[Record, ...]]
 
     @property
-    def intact(self) -> bool:
-        """Whether these are still the records that the intent was for (a topic may have been made anew)."""
-        return self.replay is None or self.replay.digest == digest(self.records)
+    def records(self) -> list[Record]:
+        """All of them, in the order of partitions."""
+        return [record for partition in sorted(self.parts) for record in self.parts[partition]]
+
+    def intent(self, topic: str, number: int, saved_at: datetime) -> Intent:
+        """The batch, to be written down under a number that no other has."""
+        spans = [
+            Span(partition, records[0].offset, records[-1].offset) for partition, records in sorted(self.parts.items())
+        ]
+        return Intent(topic, tuple(spans), number, digest(self.records), saved_at)
 
 
 def read_record(table: Table, offset: int, value: bytes | None) -> Record:
@@ -85,81 +112,58 @@ def distinct(records: Iterable[Record]) -> tuple[list[bytes], int]:
     return once, len(keys) - len(once)
 
 
-PATIENCE_SECONDS = 60.0  # after a fail-over a broker may for a while show less of its log than it did before
-
-
 class Partition:
-    """The records of one partition between Kafka and the table.
+    """The records of one partition that wait to be landed. `committed` is the first offset not known to be landed."""
 
-    `committed` is the first offset not known to be landed; `replays` are the intents found open. Records come in order
-    from `start` on. One piece of work is under way at a time: take it by `next`, give it back by `finish`. An intent
-    beyond the end of the log is given up after `patience` seconds: its topic was made anew.
-    """
-
-    def __init__(self, committed: int, replays: Sequence[Intent] = (), patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, committed: int) -> None:
         self.committed = committed
         self.rows = 0
-        self._replays = sorted(replays, key=lambda intent: (intent.first, intent.saved_at, intent.batch))
         self._records: list[Record] = []
         self._polls: list[tuple[int, float]] = []  # the last offset of each, and when it was: records wait since then
-        self._patience = patience
-        self._short_since: float | None = None
 
     @property
-    def start(self) -> int:
-        """From where records are needed."""
-        return min([self.committed, *(intent.first for intent in self._replays)])
-
-    @property
-    def replaying(self) -> bool:
-        """Whether an open intent waits for its records: they must be let in, however many there are."""
-        return bool(self._replays)
+    def waiting_since(self) -> float | None:
+        """When the oldest record that waits was polled; None where none does."""
+        return self._polls[0][1] if self._polls else None
 
     def add(self, records: Sequence[Record], now: float) -> None:
-        """Take what was polled at `now`."""
+        """Take what was polled at `now`. Records come in order, from `committed` on."""
         if records:
             self._polls.append((records[-1].offset, now))
         self._records.extend(records)
         self.rows += sum(record.rows for record in records)
 
-    def next(self, now: float, rows: int, linger: float, end: int | None = None) -> Work | None:
-        """The next batch: an open intent's records once all are here, else what fills `rows` or waited for `linger`.
+    def take(self, rows: int) -> tuple[Record, ...]:
+        """The first records, until they have `rows`. They wait no longer; `finish` takes them once they are landed."""
+        size = count = 0
+        while count < len(self._records) and size < rows:
+            size += self._records[count].rows
+            count += 1
+        taken, self._records = tuple(self._records[:count]), self._records[count:]
+        self.rows -= size
+        if taken:
+            self._polls = [poll for poll in self._polls if poll[0] > taken[-1].offset]
+        return taken
 
-        `end` is the offset that the log ends before, where it is known.
-        """
-        if self._replays:
-            return self._replay(self._replays[0], now, end)
-        if not self._records or (self.rows < rows and now - self._polls[0][1] < linger):
-            return None
-        size = taken = 0
-        while taken < len(self._records) and size < rows:
-            size += self._records[taken].rows
-            taken += 1
-        return Work(tuple(self._records[:taken]))
+    def finish(self, records: Sequence[Record]) -> None:
+        """What was taken is landed."""
+        self.committed = records[-1].offset + 1
 
-    def finish(self, work: Work) -> int | None:
-        """The work is landed, or given up where it is not intact. Returns the offset to commit where that has moved."""
-        before = self.committed
-        if work.replay is None:
-            self.committed = work.records[-1].offset + 1
-        else:
-            self._replays.remove(work.replay)
-            # An intent of a worker that had lost the partition may lie apart: it says nothing of what lies between.
-            if work.intact and work.replay.first <= self.committed <= work.replay.last:
-                self.committed = work.replay.last + 1
-        if not self._replays:
-            self._records = [record for record in self._records if record.offset >= self.committed]
-            self._polls = [poll for poll in self._polls if poll[0] >= self.committed]
-            self.rows = sum(record.rows for record in self._records)
-        return self.committed if self.committed != before else None
 
-    def _replay(self, intent: Intent, now: float, end: int | None) -> Work | None:
-        here = tuple(record for record in self._records if intent.first <= record.offset <= intent.last)
-        if here and self._records[-1].offset >= intent.last:
-            return Work(here, intent)
-        if end is None or end > intent.last:
-            self._short_since = None
-            return None
-        if self._short_since is None:
-            self._short_since = now
-        return Work(here, intent) if now - self._short_since >= self._patience else None
+def due(partitions: Iterable[Partition], now: float, rows: int, linger: float) -> bool:
+    """Whether what waits of some partitions fills a batch of `rows`, or has waited for `linger`."""
+    waiting = [partition for partition in partitions if partition.waiting_since is not None]
+    if sum(partition.rows for partition in waiting) >= rows:
+        return True
+    return any(now - (partition.waiting_since or 0.0) >= linger for partition in waiting)
+
+
+def cut(partitions: Mapping[int, Partition], rows: int) -> Batch:
+    """Take a batch of about `rows` from partitions by their number: what has waited longest first."""
+    waiting = [(since, number) for number, one in partitions.items() if (since := one.waiting_since) is not None]
+    parts: dict[int, tuple[Record, ...]] = {}
+    for _, number in sorted(waiting):
+        if rows > 0:
+            parts[number] = partitions[number].take(rows)
+            rows -= sum(record.rows for record in parts[number])
+    return Batch(parts)

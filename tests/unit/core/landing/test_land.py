@@ -17,7 +17,7 @@ from schemas.records import ChargeRecord
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS
 from schemas.watch import Mark
 from streams.core.columns.block import Unfit, exact, identity_of
-from streams.core.landing.batches import Intent, Partition, Record, Work, digest, distinct, read_record
+from streams.core.landing.batches import Batch, Partition, Record, Span, cut, digest, distinct, due, read_record
 from streams.core.landing.land import TABLES, columns
 from streams.stages.landing import Store, put
 from tests.support.clickhouse import FailingStore, MemoryStore
@@ -28,11 +28,6 @@ CHARGE_TABLE = TABLES[CHARGES.name]
 
 def read(value: bytes | None, offset: int = 0) -> Record:
     return read_record(CHARGE_TABLE, offset, value)
-
-
-def intent(work: Work, number: int = 1) -> Intent:
-    first, last = work.records[0].offset, work.records[-1].offset
-    return Intent("spend.charges", 0, first, last, number, digest(work.records), NOON)
 
 
 # Rows.
@@ -135,87 +130,67 @@ def test_a_revision_is_a_row_of_its_own_and_a_mark_is_none() -> None:
 # Batches.
 
 
-def test_an_intent_beyond_the_end_of_the_log_is_given_up_when_it_stays_so() -> None:
-    records = [read(charges(charge(n)), offset=n) for n in range(10)]
-    partition = Partition(0, [intent(Work(tuple(records[2:6])))], patience=60.0)
-    partition.add(records[:4], now=0.0)
-    assert partition.next(0.0, rows=1, linger=0.0, end=4) is None
-    assert partition.next(59.0, rows=1, linger=0.0, end=6) is None  # the end was behind, and came back
-    assert partition.next(90.0, rows=1, linger=0.0, end=4) is None
-    work = partition.next(150.0, rows=1, linger=0.0, end=4)
-    assert work is not None
-    assert not work.intact
-    partition.finish(work)
-    assert partition.next(150.0, rows=4, linger=0.0) == Work(tuple(records[:4]))
+def filled(*offsets: int, now: float = 100.0, committed: int = 0) -> Partition:
+    """A partition with a record of one event at each offset, polled at `now`."""
+    partition = Partition(committed)
+    partition.add([read(charges(charge(n)), offset=n) for n in offsets], now)
+    return partition
 
 
-def test_a_batch_is_due_when_full_or_when_its_oldest_record_has_waited() -> None:
-    partition = Partition(committed=5)
-    partition.add([read(charges(charge(n)), offset=5 + n) for n in range(3)], now=100.0)
-    assert partition.next(100.9, rows=4, linger=1.0) is None
-    due = partition.next(101.0, rows=4, linger=1.0)
-    assert due is not None
-    assert len(due.records) == 3
-    full = partition.next(100.0, rows=2, linger=1.0)
-    assert full is not None
-    assert [record.offset for record in full.records] == [5, 6]
-    assert partition.finish(full) == 7
-    assert partition.rows == 1
+def offsets(batch: Batch) -> dict[int, list[int]]:
+    return {partition: [record.offset for record in records] for partition, records in batch.parts.items()}
+
+
+def test_a_batch_is_due_when_all_partitions_fill_it_or_the_oldest_record_has_waited() -> None:
+    partitions = [filled(5, 6), filled(1, now=100.5), Partition(0)]
+    assert not due(partitions, 100.9, rows=4, linger=1.0)
+    assert due(partitions, 101.0, rows=4, linger=1.0)
+    assert due(partitions, 100.9, rows=3, linger=1.0)
+    assert not due([Partition(0)], 999.0, rows=1, linger=0.0)
+
+
+def test_a_batch_takes_what_has_waited_longest_from_all_partitions() -> None:
+    partitions = {0: filled(5, 6, now=101.0), 1: filled(1, 2, now=100.0), 2: filled(9, now=102.0), 3: Partition(0)}
+    assert offsets(cut(partitions, rows=3)) == {1: [1, 2], 0: [5]}
+    assert {number: one.rows for number, one in partitions.items()} == {0: 1, 1: 0, 2: 1, 3: 0}
+    assert offsets(cut(partitions, rows=9)) == {0: [6], 2: [9]}
+    assert offsets(cut(partitions, rows=9)) == {}
 
 
 def test_what_came_while_another_batch_landed_waits_since_it_came() -> None:
-    partition = Partition(committed=5)
-    partition.add([read(charges(charge(5)), offset=5)], now=100.0)
-    first = partition.next(101.0, rows=4, linger=1.0)
-    assert first is not None
+    partition = filled(5, committed=5)
+    taken = partition.take(4)
     partition.add([read(charges(charge(6)), offset=6)], now=101.1)
     partition.add([read(charges(charge(7)), offset=7)], now=101.5)
-    partition.finish(first)
-    assert partition.next(102.0, rows=4, linger=1.0) is None
-    due = partition.next(102.1, rows=4, linger=1.0)
-    assert due is not None
-    assert [record.offset for record in due.records] == [6, 7]
+    assert partition.committed == 5
+    partition.finish(taken)
+    assert partition.committed == 6
+    assert not due([partition], 102.0, rows=4, linger=1.0)
+    assert due([partition], 102.1, rows=4, linger=1.0)
+    assert [record.offset for record in partition.take(1)] == [6]
+    assert partition.waiting_since == 101.5
 
 
-def test_an_open_intent_comes_first_with_exactly_its_records() -> None:
-    records = [read(charges(charge(n)), offset=n) for n in range(10)]
-    cut_off = intent(Work(tuple(records[2:6])))
-    partition = Partition(2, [cut_off])
-    partition.add(records[2:5], now=0.0)
-    assert partition.next(100.0, rows=1, linger=0.0) is None  # not all of it is here
-    partition.add(records[5:], now=1.0)
-    work = partition.next(1.0, rows=1, linger=9.0)
-    assert work == Work(tuple(records[2:6]), cut_off)
-    assert work is not None
-    assert work.intact
-    assert partition.finish(work) == 6
-    assert not partition.replaying
+def test_an_intent_names_what_it_has_of_each_partition() -> None:
+    batch = cut({2: filled(7, 8), 0: filled(3, now=101.0)}, rows=9)
+    written = batch.intent("spend.charges", 255, NOON)
+    assert written.spans == (Span(0, 3, 3), Span(2, 7, 8))
+    assert written.token.split(":", 1) == ["spend.charges", "0:3:3,2:7:8:00000000000000ff"]
+    assert (written.span(2), written.span(1)) == (Span(2, 7, 8), None)
+    assert written.digest == digest(batch.records)
+    others = cut({2: filled(8, 9), 0: filled(3, now=101.0)}, rows=9)
+    assert others.intent("spend.charges", 255, NOON).digest != written.digest
 
 
-def test_an_intent_before_the_committed_offset_is_repeated_and_moves_nothing_back() -> None:
-    records = [read(charges(charge(n)), offset=n) for n in range(10)]
-    apart = intent(Work(tuple(records[1:4])))
-    partition = Partition(8, [apart])
-    assert partition.start == 1
-    partition.add(records[1:], now=0.0)
-    work = partition.next(0.0, rows=1, linger=0.0)
-    assert work is not None
-    assert partition.finish(work) is None
-    rest = partition.next(9.0, rows=9, linger=0.0)
-    assert rest is not None
-    assert [record.offset for record in rest.records] == [8, 9]
+def test_a_batch_of_one_partition_has_the_token_that_it_had_before_there_were_others() -> None:
+    """One that an older release was cut off in is repeated under it."""
+    written = cut({3: filled(7, 8)}, rows=9).intent("spend.charges", 1, NOON)
+    assert written.token.split(":", 1) == ["spend.charges", "3:7:8:0000000000000001"]
 
 
-def test_an_intent_for_other_records_is_told_apart_and_given_up() -> None:
-    before, now = (tuple(read(charges(charge(base + n)), offset=n) for n in range(3)) for base in (0, 100))
-    partition = Partition(0, [intent(Work(before))])
-    partition.add(now, now=0.0)
-    work = partition.next(0.0, rows=3, linger=0.0)
-    assert work is not None
-    assert not work.intact
-    assert partition.finish(work) is None
-    again = partition.next(0.0, rows=3, linger=0.0)
-    assert again == Work(now)
+@pytest.mark.parametrize(("committed", "after"), [(3, 3), (4, 8), (7, 8), (8, 8), (9, 9)])
+def test_a_partition_goes_on_behind_what_is_landed_of_it_and_never_back(committed: int, after: int) -> None:
+    assert Span(0, 4, 7).after(committed) == after
 
 
 class Died(Exception):  # noqa: N818
@@ -240,6 +215,7 @@ SPLIT = [split(n, ["0.5"] * (1 + n % 3)) for n in range(13)]
 def test_no_event_twice_and_none_lost_wherever_batches_are_cut_and_workers_die(
     log: list[list[Record]], seed: int, life: int
 ) -> None:
+    """Each life a worker holds some of the partitions; batches go over what it holds."""
     chance, numbers, store = Random(seed), count(1), MemoryStore()
     committed = [0] * len(log)
     for deaths in range(30, -1, -1):
@@ -249,13 +225,14 @@ def test_no_event_twice_and_none_lost_wherever_batches_are_cut_and_workers_die(
             if next(left) <= 0:
                 raise Died
 
+        holds = chance.sample(range(len(log)), chance.randint(1, len(log)) if deaths else len(log))
         with suppress(Died):
-            for at in chance.sample(range(len(log)), len(log)):
-                land(FailingStore(store, fault), log[at], at, committed, numbers, chance)
+            land(FailingStore(store, fault), log, holds, committed, numbers, chance)
     assert committed == [len(records) for records in log]
     every = [record.content for records in log for record in records]
     wanted = rows_of(columns(CHARGE_TABLE, every, NOON)) if any(content.keys for content in every) else []
     assert sorted(map(_part, store.rows("charges"))) == sorted(map(_part, wanted))
+    assert [store.open_intents("spend.charges", at) for at in range(len(log))] == [[] for _ in log]
 
 
 def _part(row: dict[str, Any]) -> tuple[str, int]:
@@ -263,13 +240,27 @@ def _part(row: dict[str, Any]) -> tuple[str, int]:
 
 
 def land(
-    store: Store, records: Sequence[Record], at: int, committed: list[int], numbers: Iterator[int], chance: Random
+    store: Store,
+    log: Sequence[Sequence[Record]],
+    holds: Sequence[int],
+    committed: list[int],
+    numbers: Iterator[int],
+    chance: Random,
 ) -> None:
-    """Land a partition from its committed offset, as the stage does, with batches cut anywhere."""
-    partition = Partition(committed[at], store.open_intents("spend.charges", at))
-    partition.add(records[partition.start :], now=0.0)
-    while (work := partition.next(1.0, chance.randint(1, 9), 0.0)) is not None:
-        first, last = work.records[0].offset, work.records[-1].offset
-        new = Intent("spend.charges", at, first, last, next(numbers), digest(work.records), NOON)
-        put(store, CHARGE_TABLE, work.records, work.replay or new, NOON)
-        committed[at] = partition.finish(work) or committed[at]
+    """Land partitions from their committed offsets, as the stage does, with batches cut anywhere."""
+    partitions: dict[int, Partition] = {}
+    for at in holds:
+        for cut_off in store.open_intents("spend.charges", at):
+            records = [record for span in cut_off.spans for record in log[span.partition][span.first : span.last + 1]]
+            assert digest(records) == cut_off.digest
+            put(store, CHARGE_TABLE, records, cut_off, NOON)
+            own = cut_off.span(at)
+            assert own is not None
+            committed[at] = own.after(committed[at])
+        partitions[at] = Partition(committed[at])
+        partitions[at].add(log[at][committed[at] :], now=chance.random())
+    while (batch := cut(partitions, chance.randint(1, 9))).parts:
+        put(store, CHARGE_TABLE, batch.records, batch.intent("spend.charges", next(numbers), NOON), NOON)
+        for at, part in batch.parts.items():
+            partitions[at].finish(part)
+            committed[at] = partitions[at].committed
