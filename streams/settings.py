@@ -132,7 +132,7 @@ class Roll(Section):
 
     token_call_window_seconds: Annotated[int, Field(ge=1)] = 10
     gpu_usage_window_seconds: Annotated[int, Field(ge=1)] = 60
-    token_call_grace_seconds: Annotated[float, Field(ge=0)] = 1.0  # how late an event may be and still be watched
+    token_call_grace_seconds: Annotated[float, Field(ge=0)] = 0.5  # how late an event may be and still be watched
     gpu_usage_grace_seconds: Annotated[float, Field(ge=0)] = 5.0
     line_item_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
     idle_seconds: Seconds = 10.0  # a partition silent for so long no longer holds the windows of the others open

@@ -1,6 +1,6 @@
 """From the beginning of an incident to a delivered webhook, in the live service on the real Kafka.
 
-    python -m tests.bench.latency [--incidents 50] [--grace 1.0]
+    python -m tests.bench.latency [--incidents 50] [--grace 0.5]
 
 All five stages run in one worker, as `spendstream worker` runs them, with the ClickHouse engine behind `land`. Fifty
 keys call a model at a quiet pace; after fifteen minutes of history one key after another goes into a loop at a random
@@ -118,7 +118,7 @@ class Traffic:
 
 def main(
     incidents: Annotated[int, typer.Option(min=1, max=KEYS)] = 50,
-    grace: Annotated[float, typer.Option(help="roll.token_call_grace_seconds")] = 1.0,
+    grace: Annotated[float, typer.Option(help="roll.token_call_grace_seconds")] = 0.5,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Measure."""

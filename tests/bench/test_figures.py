@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from streams.app import STAGES
+from streams.core.windows.sums import utc
 from tests.bench import page
-from tests.bench.under_load import nearest, quantile
+from tests.bench.under_load import nearest, quantile, told
 from tests.bench.workers import Idle, Took
 
 
@@ -93,3 +94,17 @@ def test_a_cluster_is_sized_by_the_dearest_stage() -> None:
     assert "`price`, which takes 60% of the work" in text
     assert "400 MB/s of usage" in text
     assert "5.2 TB a day" in text
+
+
+def test_an_alert_that_had_resolved_and_fires_again_is_told_again() -> None:
+    def said(at: float, alert_id: str, status: str) -> tuple[float, dict[str, str]]:
+        return at, {"alert_id": alert_id, "status": status, "updated_at": utc(at - 0.75).isoformat()}
+
+    before = [said(90.0, "a", "firing"), said(91.0, "b", "firing"), said(95.0, "a", "resolved")]
+    since = [
+        said(100.0, "a", "firing"),
+        said(110.0, "b", "firing"),
+        said(111.0, "c", "firing"),
+        said(112.0, "c", "firing"),
+    ]
+    assert told([*before, *since], since=100.0) == pytest.approx([0.75, 0.75])  # a and c; b had been told before

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -86,11 +87,11 @@ async def _at(run: Run, process: Process, share: float, capacity: float, seconds
     finally:
         await producer.stop()
     counts = {bound: after[name, labels] - before.get((name, labels), 0.0) for bound, name, labels in _buckets(after)}
-    told = sorted(await _alerts(run, begun))
+    waited = sorted(await _alerts(run, begun))
     return Latency(
         share, sent / (ended - begun), (last.cpu_seconds - first.cpu_seconds) / (last.seconds - first.seconds),
-        int(behind), quantile(counts, 0.5), quantile(counts, 0.99), len(feed.incidents), len(told),
-        nearest(told, 0.5), nearest(told, 0.99),
+        int(behind), quantile(counts, 0.5), quantile(counts, 0.99), len(feed.incidents), len(waited),
+        nearest(waited, 0.5), nearest(waited, 0.99),
     )  # fmt: skip
 
 
@@ -108,8 +109,9 @@ class Feed:
     async def history(self, until_time: float) -> None:
         """A bucket a window of each key, at any moment of it, with the calls and tokens that the pace makes."""
         calls = self._pace * WINDOW_SECONDS / KEYS
+        now = until_time // WINDOW_SECONDS * WINDOW_SECONDS  # one in each window of `roll`: two would be a spike
         for window in range(HISTORY_WINDOWS, 0, -1):
-            begin = until_time - window * WINDOW_SECONDS
+            begin = now - window * WINDOW_SECONDS
             await self._send(
                 [self._bucket(begin + self._random.random() * WINDOW_SECONDS, key, calls) for key in range(KEYS)]
             )
@@ -169,24 +171,34 @@ async def _settled(process: Process) -> None:
 
 
 async def _alerts(run: Run, since: float) -> list[float]:
-    """Seconds from the end of the deciding window to the first record of each alert that was written since."""
+    """How long after its window each alert was told that was told since."""
     consumer = AIOKafkaConsumer(
         run.name(ALERTS), **kafka.client_config(run.settings.kafka), client_id="bench", auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())
-        firsts: dict[str, tuple[float, float]] = {}
+        written: list[tuple[float, dict[str, Any]]] = []
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    alert = orjson.loads(record.value)
-                    written = record.timestamp / 1000
-                    decided = datetime.fromisoformat(alert["detected_at"]).timestamp()
-                    firsts.setdefault(alert["alert_id"], (written, written - decided))
-        return [waited for written, waited in firsts.values() if written >= since]
+                written += [(record.timestamp / 1000, orjson.loads(record.value)) for record in records]
+        return told(written, since)
     finally:
         await consumer.stop()
+
+
+def told(written: Iterable[tuple[float, Mapping[str, Any]]], since: float) -> list[float]:
+    """Seconds from the end of the window that told it to the record, of each alert that fires since then.
+
+    One that had resolved and fires again counts again: the incident of a key that had one before joins its alert.
+    """
+    waited: list[float] = []
+    status: dict[str, str] = {}
+    for at, alert in written:
+        if alert["status"] == "firing" != status.get(alert["alert_id"]) and at >= since:
+            waited.append(at - datetime.fromisoformat(alert["updated_at"]).timestamp())
+        status[alert["alert_id"]] = alert["status"]
+    return waited
 
 
 Labels = tuple[tuple[str, str], ...]
