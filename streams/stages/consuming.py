@@ -18,8 +18,9 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, ClassVar, TypeVar
 
 import structlog
@@ -32,6 +33,7 @@ from streams.stages.partitions import AbandonedError, Held, from_another_log
 from streams.stages.sending import Send
 
 S = TypeVar("S")
+T = TypeVar("T")
 IDLE_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
 PORTION_BYTES = 1 << 20  # taken in at once: decoded they are many times as much, and the loop stands still meanwhile
@@ -66,9 +68,8 @@ class ConsumingService(KeepingService[S]):
             fetched = await consumer.getmany(timeout_ms=int(IDLE_SECONDS * 1000), max_records=most)
             # Bound to what is held at this moment: after a rebalance these records will be read again.
             work = [(self._held[tp], records) for tp, records in fetched.items() if tp in self._held]
-            for held, records in work:
-                for some in portions(records):
-                    await self._take(held, some)
+            for held, some in in_turn(work):
+                await self._take(held, some)
             if time.monotonic() - self._idle_at >= IDLE_SECONDS:
                 self._idle_at = time.monotonic()
                 await self._idle()
@@ -144,6 +145,17 @@ class ConsumingService(KeepingService[S]):
 
     def _report_lag(self, held: Held[S]) -> None:
         self.metrics.lag.labels(self.stage, held.tp.topic, str(held.tp.partition)).set(self._lag(held))
+
+
+def in_turn(work: Iterable[tuple[T, Sequence[ConsumerRecord]]]) -> Iterator[tuple[T, Sequence[ConsumerRecord]]]:
+    """Portions of each partition's records, all partitions in step.
+
+    In a backlog a poll may bring a hundred thousand events of one partition. Taken in alone they would run far ahead of
+    the others', and who merges what comes of them would hold all of it until those have caught up.
+    """
+    cut = [[(held, some) for some in portions(records)] for held, records in work]
+    for together in zip_longest(*cut):
+        yield from (portion for portion in together if portion is not None)
 
 
 def portions(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:

@@ -34,6 +34,7 @@ from streams.stages.member import CLOSE_SECONDS, MARGIN_SECONDS
 from streams.stages.partitions import Progress
 
 POLL_SECONDS = 0.2
+POLL_RECORDS = 100  # at most: one of charges may have a thousand rows, and what is polled is held
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class LandService(BatchLander):
         return {tp: held.records.committed for tp, held in self._held.items() if held.records is not None}
 
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
-        most = self.settings.stages.max_records_per_poll
+        most = min(POLL_RECORDS, self.settings.stages.max_records_per_poll)
         while not self.should_stop:
             fetched = await consumer.getmany(timeout_ms=int(POLL_SECONDS * 1000), max_records=most)
             # Bound to what is held at this moment: what was fetched before a seek or a rebalance will be read again.

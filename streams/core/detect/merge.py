@@ -134,16 +134,20 @@ class Merger:
             return ordered[0]
         first = ordered[0]
         whole = Window(first.meter, first.series, first.start, first.seconds, Sums())
-        cells: dict[SeriesKey, Sums] = {}
         for part in ordered:
             whole.sums.add(part.sums)
+            for step, count in part.aligned.items():
+                whole.aligned[step] = whole.aligned.get(step, 0) + count
+        if all(part.alone and part.cells[0][0] == first.cells[0][0] for part in ordered):
+            whole.cells = [(first.cells[0][0], whole.sums)]
+            return whole
+        cells: dict[SeriesKey, Sums] = {}
+        for part in ordered:
             for key, sums in part.cells:
                 into = cells.get(key)
                 if into is None:
                     into = cells[key] = Sums()
                 into.add(sums)
-            for step, count in part.aligned.items():
-                whole.aligned[step] = whole.aligned.get(step, 0) + count
         whole.cells = dearest(list(cells.items()), self._max_cells)
         return whole
 

@@ -11,7 +11,7 @@ An event lives in one partition of `spend.charges`, by its identity, so one memo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -332,9 +332,12 @@ class Roller:
         for key, all_series, sums, aligned in leaves:
             for series in all_series:
                 into = by_series.get(series)
-                if into is None:
-                    into = by_series[series] = Window(pace[0], series, start, pace[1], Sums())
-                into.sums.add(sums)
+                if into is None:  # most series have one part, whose sums are theirs: see `Window.alone`
+                    into = by_series[series] = Window(pace[0], series, start, pace[1], sums)
+                else:
+                    if into.alone:
+                        into.sums = replace(into.sums)
+                    into.sums.add(sums)
                 if len(into.cells) < most:
                     into.cells.append((key, sums))
                 for step, count in aligned.items() if aligned else ():

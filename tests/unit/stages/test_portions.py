@@ -32,3 +32,11 @@ def test_a_portion_has_so_many_bytes_or_one_record(
     found = list(consuming.portions(records))
     assert [len(some) for some in found] == wanted
     assert [one for some in found for one in some] == records
+
+
+def test_portions_of_all_partitions_are_taken_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One alone would run ahead of the others by all that a poll brought."""
+    monkeypatch.setattr(consuming, "PORTION_BYTES", 10)
+    ahead, behind = [Record(10) for _ in range(3)], [Record(10)]
+    found = list(consuming.in_turn([("a", ahead), ("b", behind)]))
+    assert found == [("a", ahead[:1]), ("b", behind[:1]), ("a", ahead[1:2]), ("a", ahead[2:])]
