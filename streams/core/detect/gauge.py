@@ -11,6 +11,7 @@ from math import exp, log, sqrt
 from typing import Any, NamedTuple
 
 from streams.core.detect.heights import Habits, Heights
+from streams.core.detect.orders import TIMES, Orders
 
 SPANS = (1, 3, 10)  # windows
 LONGEST = SPANS[-1]
@@ -31,7 +32,7 @@ MANY = 30  # windows, and no less
 STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
 STRAYS = 100  # windows in which that is smoothed
 
-FIELDS_V1 = 13  # of the state that release 0.1 wrote
+FIELDS_V1, FIELDS_V2 = 13, 18  # of the state that release 0.1 wrote, and of the one before orders
 HUGE = 1e60  # a ratio beyond is that much, whatever it is
 NO_LOGS = [0.0] * len(SPANS)
 
@@ -57,8 +58,8 @@ class Gauge:
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
     __slots__ = (
-        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "pad", "past",
-        "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
+        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "orders", "pad",
+        "past", "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
     )  # fmt: skip
 
     def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
@@ -83,6 +84,7 @@ class Gauge:
         self.values = NO_LOGS  # the ratio of each span that ends with the newest window
         self.heights = Heights()  # of these
         self.habits: Habits | None = None  # of logs, then values; made with the first incident
+        self.orders: Orders | None = None  # of what comes in orders
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
 
     def refresh(self) -> None:
@@ -130,12 +132,14 @@ class Gauge:
         half, which nobody looks at, may be told as 0."""
         self.pad = pad
         self.refresh()
-        reference = max(self.usual, upper)
+        reference = max(self.usual, upper) if self.orders is None else self.usual
         self.nums.append(num)
         self.dens.append(den)
         self.skip = (self.skip << 1) & 0x7FF
         self._weigh(reference, little)
         logs = self.logs
+        if self.orders is not None:
+            return self._judge_orders(self.orders, logs, sensitivity)
         if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
             return CALM
         thresholds = self.thresholds(sensitivity, count)
@@ -144,6 +148,20 @@ class Gauge:
             self._weigh_heights(scores, sensitivity, count)
         best = max(range(3), key=scores.__getitem__)
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
+
+    def _judge_orders(self, orders: Orders, logs: list[float], sensitivity: float) -> Reading:
+        """What comes in orders is judged by how much came at one stroke."""
+        orders.look(self.nums, SPANS)
+        if logs is NO_LOGS:
+            return CALM
+        early, highest = exp(-self.age / GROWN), list(map(self.heights.highest, range(len(SPANS))))
+        scores = [
+            orders.score(index, *measured, young=YOUNG[index] * early, sensitivity=sensitivity)
+            for index, measured in enumerate(zip(logs, self.values, highest, strict=True))
+        ]
+        best = max(range(len(SPANS)), key=scores.__getitem__)
+        now = min(orders.kept(self.nums, highest[-1]), logs[0] / TIMES)
+        return Reading(scores[best], exp(logs[best]), SPANS[best], now)
 
     def _weigh_heights(self, scores: list[float], sensitivity: float, count: float) -> None:
         """What is high for the hour, but not for so restless a series, is unusual all the same where it is clearly
@@ -188,6 +206,8 @@ class Gauge:
             if logs is not NO_LOGS:
                 self.habits = self.habits or Habits()
                 self.habits.put([*logs, *self.values], self.age)
+        if self.orders is not None:
+            self.orders.learn(usual=usual, suspect=suspect)
         self.values = NO_LOGS
         self._grow(seconds)
         if len(self.nums) > LONGEST:
@@ -227,6 +247,8 @@ class Gauge:
         """Don't learn the newest `windows`: they turned out unusual."""
         self.held = NO_LOGS
         self.heights.forget()
+        if self.orders is not None:
+            self.orders.largest.forget()
         self.doubts.clear()
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
@@ -252,17 +274,29 @@ class Gauge:
         if self.age >= self.until:
             self.past, self.records = self.records, [0.0, 0.0, 0.0]
             self.heights.grow()
+            if self.orders is not None:
+                self.orders.largest.grow()
             self.until = self.age + min(max(GENERATION, MANY * seconds), self.age + DAY)
 
     def met(self, height: float) -> None:
         """A log-ratio that turned out to be nothing: the same again shall not be told."""
         for index, margin in enumerate(MARGINS):
             self.records[index] = max(self.records[index], height - margin * self.scale)
+        self._learn_heights()
+
+    def _learn_heights(self) -> None:
+        """What the incident under way has come to is how this series is at times."""
         if self.habits is not None and self.habits.peaks:
             self.heights.learn(self.habits.peaks[len(SPANS) :], suspect=False)
+        if self.orders is not None:
+            self.orders.excuse()
 
     def passed(self, *, by_itself: bool) -> None:
         """An incident is over. What has become a habit is told only where it is clearly higher."""
+        if self.orders is not None:
+            if by_itself:  # an order as large as they come
+                self._learn_heights()
+            self.orders.drop()
         if self.habits is None:
             return
         if not by_itself:
@@ -314,6 +348,7 @@ class Gauge:
             self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
             list(self.records), self.past, self.held, self.usual, self.stray, self.least, self.doubts,
             self.heights.to_json(), self.habits.to_json() if self.habits is not None else None,
+            self.orders.to_json() if self.orders is not None else None,
         ]  # fmt: skip
 
     @classmethod
@@ -329,4 +364,6 @@ class Gauge:
             gauge.habits = Habits.from_json(state[17]) if state[17] is not None else None
         else:
             gauge.heights.past = None  # release 0.1 didn't look
+        if len(state) > FIELDS_V2 and state[18] is not None:
+            gauge.orders = Orders.from_json(state[18])
         return gauge

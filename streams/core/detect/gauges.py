@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading
+from streams.core.detect.orders import Orders
 from streams.core.detect.profile import WeekProfile
 from streams.core.detect.rules import DAY, HOUR
 
@@ -18,6 +19,7 @@ LEVEL, SIZE, RATE, OWN = range(4)
 """What a finding measures against: the usual spend, the usual cost of as many requests, the usual price of as much
 input, or a figure of its own kind."""
 SIZE_SCALE, PRICE_SCALE = 0.8, 0.2  # how much less the cost of a request and the price of input stray than the spend
+STEADIEST = 0.4  # of what is unusual: what a steady series' spend comes down to
 LITTLE = 0.02  # of the mean spend: below, a ratio says nothing
 GIANT = 32.0  # times its usual cost: so dear may one request be that nothing is wrong with
 PAD = 0.1  # of the mean volume of a window: fewer requests than that say little of the cost of one
@@ -44,8 +46,9 @@ class Gauges:
 
     __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume", "weight")
 
-    def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
-        self.level = Gauge(scale, least)
+    def __init__(self, *, ordered: bool = False) -> None:
+        self.level = Gauge(least=STEADIEST)
+        self.level.orders = Orders() if ordered else None
         self.size: Gauge | None = None  # only of what has requests or GPU-minutes
         self.rate: Gauge | None = None  # only of what has input tokens
         self.seen = 0  # windows
@@ -178,6 +181,12 @@ class Gauges:
         """The level of now is the usual one."""
         for gauge in self.each():
             gauge.adopt()
+
+    def adapt(self, *, ordered: bool) -> None:
+        """What a state of an older release didn't say."""
+        self.level.least = STEADIEST
+        if ordered and self.level.orders is None:
+            self.level.orders = Orders.unknown()
 
     def to_json(self) -> list[Any]:
         gauges = [gauge.to_json() if gauge is not None else None for gauge in (self.level, self.size, self.rate)]

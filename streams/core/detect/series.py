@@ -25,10 +25,7 @@ from streams.core.windows.sums import SeriesKey, Sums, Window
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}
 """What went on for so long is how this series is at times, and the same again is not told: GPU jobs last for hours."""
-SCALES = {"gpu_usage": 0.85}  # of what is unusual: GPUs are taken and given back, and don't flicker as requests do
-STEADIEST = {"token_call": 0.4, "gpu_usage": 1.0, "line_item": 0.4}
-"""The part of what is unusual that a steady series comes down to. A steady number of GPUs says nothing of the next
-order."""
+ORDERED = {"gpu_usage"}  # what is taken and given back in orders
 CALM_WINDOWS = (2, 5)  # in a row that close a finding: of hours and longer, of shorter ones
 
 
@@ -62,7 +59,7 @@ class Series:
         """Forget what was learnt at another pace."""
         self.seen = 0  # windows judged
         self.active = 0  # of them with an event
-        self.gauges = Gauges(SCALES.get(self.meter, 1.0), STEADIEST[self.meter])
+        self.gauges = Gauges(ordered=self.meter in ORDERED)
         self.makeup = Makeup(PAYERS[self.meter])
         self.suspicion = Suspicion()
         self.creep = Creep()
@@ -231,7 +228,7 @@ class Series:
         for name, kind in _PARTS.items():
             if name in state:
                 setattr(series, name, kind.from_json(state[name]))
-        series.gauges.level.least = STEADIEST[meter]  # release 0.1 didn't say
+        series.gauges.adapt(ordered=meter in ORDERED)
         return series
 
 
