@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from schemas.watch import Finding, FindingKind, Severity
 from streams.core.alert.kinship import MOST, agree, is_owned, kinship, may_meet, names_one, rank, share_inside, within
+from streams.core.alert.severity import MANY_TIMES
 
 EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
 PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it
@@ -98,17 +100,19 @@ class Group:
         return self._kin(finding, slack)
 
     def _is_another(self, finding: Finding) -> bool:
-        """Whether it is of another key or cluster than the one that people were paged for, and began after that.
+        """Whether it began after people were paged, and is not what they were paged for.
 
-        A feature sees both, and may name the group by now: without this nobody would be paged for the second.
+        Another key is: a feature sees both, and may name the group by now. So is a key that falls silent while
+        something is too dear, and what costs many times what has been told. Else nobody would be paged for it.
         """
-        return (
-            self.paged_at is not None
-            and finding.opened_at >= self.paged_at
-            and names_one(finding.series)
-            and names_one(self.told)
-            and not agree(finding.series, self.told)
-        )
+        if self.paged_at is None or finding.opened_at < self.paged_at:
+            return False
+        if names_one(finding.series):
+            if names_one(self.told) and not agree(finding.series, self.told):
+                return True
+            if (finding.kind is FindingKind.DROP) != (self.core.kind is FindingKind.DROP):
+                return True
+        return _pace(finding) > MANY_TIMES * max(map(_pace, self.findings.values()))
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:
         """The same by what their series name and by where their excess lies."""
@@ -152,6 +156,11 @@ class Group:
             status=saved["status"],
             severity=Severity(saved["severity"]),
         )
+
+
+def _pace(finding: Finding) -> Decimal:
+    """Too many USD per hour."""
+    return abs(finding.observed_usd_per_hour - finding.expected_usd_per_hour)
 
 
 def _is_part(finding: Finding, whole: Finding) -> bool:

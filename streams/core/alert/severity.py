@@ -7,6 +7,9 @@ from decimal import Decimal
 
 from schemas.watch import Severity
 
+MANY_TIMES = 10
+"""The dollars per hour that people were told of: so much is another incident, though the first goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeverityRules:

@@ -7,7 +7,7 @@ from math import exp, log
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.bucket import MATTERS, Bucket
 from streams.core.detect.creep import KNOWN
-from streams.core.detect.gauge import LONGEST
+from streams.core.detect.gauge import LONGEST, Reading
 from streams.core.detect.gauges import LEVEL, LITTLE, OWN, Expected, Readings
 from streams.core.detect.lifecycle import Case, Stretch
 from streams.core.detect.parts import merge, put
@@ -23,7 +23,11 @@ def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected
     case = series.cases.get(FindingKind.SPIKE)
     if case is not None:
         level = case.expects(mid)
-        case.stretch.add(bucket.seconds, bucket.usd, (level, *expected[1:]))
+        expected = (level, *expected[1:])
+        excess = bucket.usd - expected[case.basis]
+        if basis >= 0 and case.is_outgrown(bucket.seconds, excess, LONGEST * bucket.seconds):
+            return _another(series, bucket, case, readings[basis], expected, basis)
+        case.stretch.add(bucket.seconds, bucket.usd, expected)
         put(case.stretch.parts, bucket.cells)
         if 0 <= basis < case.basis and case.stretch.seconds <= LONGEST * bucket.seconds:
             case.basis = basis
@@ -40,6 +44,20 @@ def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected
     case = Case(FindingKind.SPIKE, stretch, bucket.end, bucket.end, basis, reading.score, height, expected[LEVEL], mid)
     case.settle()
     return series.open(case, bucket)
+
+
+def _another(
+    series: Series, bucket: Bucket, case: Case, reading: Reading, expected: Expected, basis: int
+) -> list[Finding]:
+    """While an incident goes on, one begins that is many times as dear: a finding of its own, for people know the
+    first. What is usual is still what was so before both."""
+    out = series.leave(case, bucket)
+    stretch = Stretch(bucket.start)
+    stretch.add(bucket.seconds, bucket.usd, expected)
+    put(stretch.parts, bucket.cells)
+    height = log(reading.ratio)
+    more = Case(FindingKind.SPIKE, stretch, bucket.end, bucket.end, basis, reading.score, height, case.usual, case.mid)
+    return out + series.open(more, bucket)
 
 
 def creep(series: Series, bucket: Bucket) -> list[Finding]:

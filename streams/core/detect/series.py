@@ -166,6 +166,11 @@ class Series:
             return []
         return self._record(case, bucket)
 
+    def leave(self, case: Case, bucket: Bucket) -> list[Finding]:
+        """What goes on from this bucket on is another's."""
+        del self.cases[case.kind]
+        return self._record(case, bucket, bucket.start)
+
     def feedback(self, kind: FindingKind, *, expected: bool) -> None:
         """A person has judged the open finding of this kind; it closes with the next window."""
         case = self.cases.get(kind)

@@ -282,6 +282,25 @@ def test_another_key_that_goes_wrong_after_the_page_is_another_page_though_their
     assert (other.series, other.alert_id == page.alert_id) == (second, False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "excess", "per_hour", "pages"),
+    [
+        (FindingKind.DROP, -10.0, 10.0, 2),
+        (FindingKind.SPIKE, 10.0, 101.0, 2),
+        (FindingKind.SPIKE, 10.0, 30.0, 1),
+    ],
+)
+def test_more_of_the_same_key_is_one_page_and_silence_or_ten_times_as_much_is_another(
+    kind: FindingKind, excess: float, per_hour: float, pages: int
+) -> None:
+    creep = finding(KEY, 10.0, per_hour=10.0, kind=FindingKind.CREEP)
+    more = finding(KEY, excess, per_hour=per_hour, opened=30.0, kind=kind)
+    part = finding({**KEY, "model": "m"}, excess, per_hour=per_hour, opened=30.0, kind=kind)
+    alerts = run([creep, mark(10), more, part, mark(40)])
+    assert len({alert.alert_id for alert in alerts}) == pages
+    assert {alert.series["principal"] for alert in alerts} == {"k1"}
+
+
 def test_keys_that_go_wrong_before_the_page_are_one_incident_of_their_feature() -> None:
     feature = {"feature": "f"}
     keys = [finding({"principal": f"k{n}"}, 10.0, drivers=[driver(1.0, **feature)]) for n in (1, 2, 3)]
