@@ -103,7 +103,7 @@ class Group:
         """Whether it began after people were paged, and is not what they were paged for.
 
         Another key is: a feature sees both, and may name the group by now. So is a key that falls silent while
-        something is too dear, and what costs many times what has been told. Else nobody would be paged for it.
+        something is too dear, and what costs many times what was told. Else nobody would be paged for it.
         """
         if self.paged_at is None or finding.opened_at < self.paged_at:
             return False
@@ -112,7 +112,7 @@ class Group:
                 return True
             if (finding.kind is FindingKind.DROP) != (self.core.kind is FindingKind.DROP):
                 return True
-        return _pace(finding) > MANY_TIMES * max(map(_pace, self.findings.values()))
+        return _pace(finding) > MANY_TIMES[finding.meter] * max(map(_pace, self.findings.values()))
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:
         """The same by what their series name and by where their excess lies."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from schemas.records import Meter
 from schemas.watch import Severity
 
-MANY_TIMES = 10
-"""The dollars per hour that people were told of: so much is another incident, though the first goes on."""
+MANY_TIMES: dict[Meter, int] = {"token_call": 10, "gpu_usage": 2, "line_item": 10}
+"""The dollars per hour that people were told of: so much is another incident, though the first goes on. GPUs come in
+orders, each with a cause of its own."""
 
 
 @dataclass(frozen=True, slots=True)

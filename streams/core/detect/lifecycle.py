@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from schemas.records import Meter
 from schemas.watch import Decomposition, Finding, FindingKind
-from streams.core.alert.severity import MANY_TIMES
 from streams.core.detect.cadence import Pace
 from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
 from streams.core.detect.drivers import drivers, main_payer
 from streams.core.detect.explain import explain
+from streams.core.detect.gauge import LONGEST
 from streams.core.detect.parts import Makeup, Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.windows.sums import SeriesKey, utc
@@ -108,11 +108,11 @@ class Case:
         if self.basis in {1, 2} and stretch.observed > MORE * stretch.expected[0] and whole > MORE * self.excess:
             self.basis = 0
 
-    def is_outgrown(self, seconds: int, excess: float, least: int) -> bool:
-        """Whether a window with that excess is another incident: many times what this one, which people were told of,
-        has cost for `least` seconds or more. Before that it is the first that grows."""
-        many = excess * self.stretch.seconds > MANY_TIMES * max(0.0, self.excess) * seconds
-        return many and self.revision >= 0 and self.stretch.seconds >= least
+    def is_outgrown(self, seconds: int, excess: float, times: int) -> bool:
+        """Whether a window with that excess is another incident: so many times what this one has cost a window, which
+        people were told of. In its first windows it is the same that grows."""
+        many = excess * self.stretch.seconds > times * max(0.0, self.excess) * seconds
+        return many and self.revision >= 0 and self.stretch.seconds >= LONGEST * seconds
 
     def expects(self, mid: float) -> float:
         """The usual of when it opened, as the hour of the day would have changed it."""

@@ -42,7 +42,7 @@ class Orders:
         """How unusual a span is, above 1 is: `log_ratio` to the usual, `value` its mean and `highest` the most that it
         has been; `young` is added to how far beyond the largest rise it must be. What has been ordinary stays ordinary
         at any sensitivity above 1."""
-        known = self.known(index, highest)
+        known = max(self.known(index, highest), self.met[index])
         if known <= 0:
             return 0.0
         beyond = min(1.0, sensitivity) * self.rises[index] / (known * exp((FURTHER[index] + young) / sensitivity))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp, log
 
 from schemas.watch import Finding, FindingKind
+from streams.core.alert.severity import MANY_TIMES
 from streams.core.detect.bucket import MATTERS, Bucket
 from streams.core.detect.creep import KNOWN
 from streams.core.detect.gauge import LONGEST, Reading
@@ -14,6 +15,9 @@ from streams.core.detect.parts import merge, put
 from streams.core.detect.rules import HOUR
 from streams.core.detect.series import Series
 
+APART = {"gpu_usage", "line_item"}
+"""Where one incident is told from another within it. Requests come as they please, and theirs have bursts of their
+own."""
 NONE: Expected = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -25,7 +29,7 @@ def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected
         level = case.expects(mid)
         expected = (level, *expected[1:])
         excess = bucket.usd - expected[case.basis]
-        if basis >= 0 and case.is_outgrown(bucket.seconds, excess, LONGEST * bucket.seconds):
+        if basis >= 0 and series.meter in APART and case.is_outgrown(bucket.seconds, excess, MANY_TIMES[series.meter]):
             return _another(series, bucket, case, readings[basis], expected, basis)
         case.stretch.add(bucket.seconds, bucket.usd, expected)
         put(case.stretch.parts, bucket.cells)

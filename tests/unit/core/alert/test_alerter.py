@@ -287,7 +287,7 @@ def test_another_key_that_goes_wrong_after_the_page_is_another_page_though_their
     [
         (FindingKind.DROP, -10.0, 10.0, 2),
         (FindingKind.SPIKE, 10.0, 101.0, 2),
-        (FindingKind.SPIKE, 10.0, 30.0, 1),
+        (FindingKind.SPIKE, 10.0, 99.0, 1),
     ],
 )
 def test_more_of_the_same_key_is_one_page_and_silence_or_ten_times_as_much_is_another(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from schemas.watch import Finding, FindingKind
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.sums import Sums, utc
-from tests.support.watching import Stream, gpus, key
+from tests.support.watching import Stream, bill, gpus, key
 
 CLUSTER = key(cluster="train-1")
 SLOT = 300
@@ -88,6 +91,41 @@ def test_an_order_that_came_and_went_is_not_told_again() -> None:
     assert len(spikes(stream.feed(CLUSTER, again))) == 1
     assert spikes(stream.feed(CLUSTER, again)) == []
     assert len(spikes(stream.feed(CLUSTER, [*[gpus(2500)] * 6, *[gpus(100)] * 24]))) == 1
+
+
+def test_another_order_while_the_first_goes_on_is_another_finding() -> None:
+    """800 GPU-minutes a window too many, and some hours later 2,900."""
+    stream = cluster()
+    stream.feed(CLUSTER, [*jobs(5), *[gpus(100)] * 40])
+    stream.feed(CLUSTER, [gpus(900)] * 40)
+    began = stream.now
+    stream.feed(CLUSTER, [*[gpus(3000)] * 24, *[gpus(100)] * 10])
+    first, second = stream.found.values()
+    assert (first.status, first.closed_at) == ("closed", utc(began))
+    assert (second.status, second.opened_at, second.detected_at) == ("closed", utc(began), utc(began + SLOT))
+    assert second.expected_usd_per_hour < 200  # as before both
+    # Windows of five minutes at ten cents a GPU-minute.
+    assert first.excess_usd == pytest.approx(Decimal(40 * 80), rel=Decimal("0.1"))
+    assert second.excess_usd == pytest.approx(Decimal(24 * 290), rel=Decimal("0.02"))
+
+
+@pytest.mark.parametrize("then", [1500, 910, 3000])
+def test_an_order_that_grows_is_one(then: int) -> None:
+    """By less than twice, or within its first hour."""
+    stream = cluster()
+    stream.feed(CLUSTER, [*jobs(5), *[gpus(100)] * 40])
+    stream.feed(CLUSTER, [*[gpus(900)] * (5 if then == 3000 else 40), *[gpus(then)] * 24])
+    assert len(stream.found) == 1
+
+
+def test_a_service_that_costs_ten_times_as_much_in_an_incident_is_another_finding() -> None:
+    stream = Stream(meter="line_item", seconds=3600)
+    service = key(service="glue")
+    stream.feed(service, [*[bill(2.2)] * 72, *[bill(4.4)] * 16])
+    began = stream.now
+    stream.feed(service, [bill(33.0)] * 8)
+    first, second = stream.found.values()
+    assert (first.closed_at, second.opened_at) == (utc(began), utc(began))
 
 
 def test_a_cluster_that_was_watched_before_anybody_looked_at_orders_goes_on() -> None:
