@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 from tests.support.require import require
 
 T = TypeVar("T")
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 180.0  # on a busy machine the broker of tests expels a member that stalls, which then joins anew
 PHONE, DESK = (360, 780), (1280, 900)
 
 
