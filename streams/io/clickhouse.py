@@ -51,6 +51,7 @@ MENDS = {
 # How old the own claims of a batch are, mostly; what was claimed since is read through. A repeated claim may be older.
 CLAIM_SECONDS = (30, 3_600)
 DAY_SECONDS = 86_400
+KEY_BYTES = 16  # of an identity (`identity_of`)
 OPEN_INTENTS = """
 SELECT topic, batch, groupArray((partition, first, last)) AS spans, any(of_piece.digest) AS digest,
        min(of_piece.saved_at) AS saved_at
@@ -153,7 +154,9 @@ class ClickHouseStore:
         May be repeated, and answers the same for ever (within clickhouse.seen_days): the first claim owns.
         """
         names = list(keys)
-        claims: dict[str, Sequence[Any]] = {"key": names, "batch": [intent.batch] * len(names)}
+        # As Arrow: of what is inserted as lists the driver makes a cycle, which holds all of it until it is looked for.
+        batches = pa.repeat(pa.scalar(intent.batch, pa.uint64()), len(names))
+        claims = pa.table({"key": pa.array(names, pa.binary(KEY_BYTES)), "batch": batches})
         self._try("claim", lambda: self._insert("seen", claims, intent.token))
         for seconds in (*CLAIM_SECONDS, DAY_SECONDS * self._config.seen_days):
             owners = self.query(OWNERS, {"batch": intent.batch, "seconds": seconds})[0]
