@@ -163,9 +163,7 @@ class Alerter:
         """The alert that a group turns out to belong to just before it would page by itself."""
         for other in groups:
             if other is not group and other.paged_at and other.fits(group.core, self._rules.reopen) >= MOST:
-                other.findings.update(group.findings)
-                other.shared += group.shared
-                other.name()
+                other.absorb(group)
                 groups.remove(group)
                 return other
         return None

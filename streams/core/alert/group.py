@@ -31,12 +31,15 @@ class Group:
     paged_at: datetime | None = None
     told: dict[str, str] = field(default_factory=dict)  # the series that the page named
     updated_at: datetime | None = None
+    pace: Decimal = Decimal(0)  # the most USD per hour too many that any of its findings has come to
     status: str = ""
     severity: Severity = Severity.INFO
 
     @classmethod
     def of(cls, finding: Finding) -> Group:
-        return cls({finding.finding_id: finding}, first=finding.finding_id, core_id=finding.finding_id)
+        group = cls(first=finding.finding_id, core_id=finding.finding_id)
+        group.put(finding)
+        return group
 
     @property
     def alert_id(self) -> str:
@@ -69,6 +72,14 @@ class Group:
     def put(self, finding: Finding) -> None:
         """Add a finding, or its next revision."""
         self.findings[finding.finding_id] = finding
+        self.pace = max(self.pace, _pace(finding))
+
+    def absorb(self, other: Group) -> None:
+        """Take in another, which turned out to be part of this incident."""
+        self.findings.update(other.findings)
+        self.pace = max(self.pace, other.pace)
+        self.shared += other.shared
+        self.name()
 
     def _own(self) -> list[Finding]:
         return [finding for finding in self.findings.values() if finding.finding_id not in self.shared]
@@ -112,7 +123,7 @@ class Group:
                 return True
             if (finding.kind is FindingKind.DROP) != (self.core.kind is FindingKind.DROP):
                 return True
-        return _pace(finding) > MANY_TIMES[finding.meter] * max(map(_pace, self.findings.values()))
+        return _pace(finding) > MANY_TIMES[finding.meter] * self.pace
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:
         """The same by what their series name and by where their excess lies."""
@@ -136,6 +147,7 @@ class Group:
             "paged_at": self.paged_at.isoformat() if self.paged_at else None,
             "told": self.told,
             "updated_at": self.updated_at.isoformat() if self.updated_at else None,
+            "pace": str(self.pace),
             "status": self.status,
             "severity": self.severity.value,
         }
@@ -153,6 +165,7 @@ class Group:
             paged_at=datetime.fromisoformat(saved["paged_at"]) if saved["paged_at"] else None,
             told=saved.get("told", {}),  # none in a state of 0.1
             updated_at=datetime.fromisoformat(saved["updated_at"]) if saved["updated_at"] else None,
+            pace=Decimal(saved["pace"]) if "pace" in saved else max(map(_pace, findings)),
             status=saved["status"],
             severity=Severity(saved["severity"]),
         )

@@ -296,7 +296,14 @@ def test_more_of_the_same_key_is_one_page_and_silence_or_ten_times_as_much_is_an
     creep = finding(KEY, 10.0, per_hour=10.0, kind=FindingKind.CREEP)
     more = finding(KEY, excess, per_hour=per_hour, opened=30.0, kind=kind)
     part = finding({**KEY, "model": "m"}, excess, per_hour=per_hour, opened=30.0, kind=kind)
-    alerts = run([creep, mark(10), more, part, mark(40)])
+    alerter = Alerter(RULES)
+    alerts = run([creep, mark(10)], alerter)
+    saved = json.loads(json.dumps(alerter.snapshot()))
+    again = Alerter(RULES).restore(saved)
+    assert again.snapshot() == saved
+    for group in saved["groups"]["token_call"]:
+        del group["pace"]  # as an older release wrote it
+    alerts += run([more, part, mark(40)], Alerter(RULES).restore(saved))
     assert len({alert.alert_id for alert in alerts}) == pages
     assert {alert.series["principal"] for alert in alerts} == {"k1"}
 
