@@ -18,9 +18,8 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any, ClassVar, TypeVar
 
 import structlog
@@ -30,13 +29,12 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from schemas.wire import check_format
 from streams.stages.keeping import KeepingService
 from streams.stages.partitions import AbandonedError, Held, from_another_log
+from streams.stages.portions import in_turn
 from streams.stages.sending import Send
 
 S = TypeVar("S")
-T = TypeVar("T")
 IDLE_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
-PORTION_BYTES = 1 << 20  # taken in at once: decoded they are many times as much, and the loop stands still meanwhile
 
 log = structlog.get_logger(__name__)
 
@@ -145,26 +143,3 @@ class ConsumingService(KeepingService[S]):
 
     def _report_lag(self, held: Held[S]) -> None:
         self.metrics.lag.labels(self.stage, held.tp.topic, str(held.tp.partition)).set(self._lag(held))
-
-
-def in_turn(work: Iterable[tuple[T, Sequence[ConsumerRecord]]]) -> Iterator[tuple[T, Sequence[ConsumerRecord]]]:
-    """Portions of each partition's records, all partitions in step.
-
-    In a backlog a poll may bring a hundred thousand events of one partition. Taken in alone they would run far ahead of
-    the others', and who merges what comes of them would hold all of it until those have caught up.
-    """
-    cut = [[(held, some) for some in portions(records)] for held, records in work]
-    for together in zip_longest(*cut):
-        yield from (portion for portion in together if portion is not None)
-
-
-def portions(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
-    """The records, as many at a time as may be taken in at once, one at least."""
-    first = size = 0
-    for number, record in enumerate(records):
-        length = len(record.value or b"")
-        if number > first and size + length > PORTION_BYTES:
-            yield records[first:number]
-            first, size = number, 0
-        size += length
-    yield records[first:]

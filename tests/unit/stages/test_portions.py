@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.stages import consuming
+from streams.stages import portions
 
 
 class Record:
@@ -27,16 +27,16 @@ class Record:
 def test_a_portion_has_so_many_bytes_or_one_record(
     sizes: list[int | None], wanted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "PORTION_BYTES", 10)
+    monkeypatch.setattr(portions, "PORTION_BYTES", 10)
     records: list[Any] = [Record(size) for size in sizes]
-    found = list(consuming.portions(records))
+    found = list(portions.portions(records))
     assert [len(some) for some in found] == wanted
     assert [one for some in found for one in some] == records
 
 
 def test_portions_of_all_partitions_are_taken_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """One alone would run ahead of the others by all that a poll brought."""
-    monkeypatch.setattr(consuming, "PORTION_BYTES", 10)
+    monkeypatch.setattr(portions, "PORTION_BYTES", 10)
     ahead, behind = [Record(10) for _ in range(3)], [Record(10)]
-    found = list(consuming.in_turn([("a", ahead), ("b", behind)]))
+    found = list(portions.in_turn([("a", ahead), ("b", behind)]))
     assert found == [("a", ahead[:1]), ("b", behind[:1]), ("a", ahead[1:2]), ("a", ahead[2:])]

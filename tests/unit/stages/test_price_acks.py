@@ -15,7 +15,7 @@ from streams.core.columns.block import Block
 from streams.core.usage.charge import Charged
 from streams.core.usage.decode import RawRecord
 from streams.metrics import Metrics
-from streams.stages import price
+from streams.stages import portions, price
 from streams.stages.price import Batch, Gathering, Outlet, taken_apart
 from tests.support.records import charge, dead_letter
 
@@ -116,11 +116,11 @@ def parts(event: Event) -> list[tuple[list[int], int]]:
 
 def test_what_is_fetched_at_once_is_acked_with_its_last_record_only(monkeypatch: Any) -> None:
     assert parts(fetched(1, 1, 1)) == [([7, 8, 9], 1)]
-    monkeypatch.setattr(price, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(portions, "PORTION_RECORDS", 2)
     assert parts(fetched(1, 1, 1, 1, 1)) == [([7, 8], 0), ([9, 10], 0), ([11], 1)]
     assert parts(fetched(1, 1)) == [([7, 8], 1)]
-    monkeypatch.setattr(price, "BATCH_BYTES", 10)
-    assert parts(fetched(10, 1, 30, 1)) == [([7], 0), ([8, 9], 0), ([10], 1)]
+    monkeypatch.setattr(portions, "PORTION_BYTES", 10)
+    assert parts(fetched(10, 1, 30, 1)) == [([7], 0), ([8], 0), ([9], 0), ([10], 1)]
 
 
 def test_records_of_a_partition_stay_in_their_order_and_their_events_with_them() -> None:
