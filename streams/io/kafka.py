@@ -15,6 +15,9 @@ from schemas.topics import TOPICS, Topic
 from streams.settings import Kafka, Settings, SettingsError
 
 MAX_MESSAGE_BYTES = max(topic.max_message_bytes for topic in TOPICS)
+# One answer of the broker, of all partitions; a larger record comes alone. Of more than that the first partitions get
+# most in a backlog, run ahead of the others, and what is made of them has to wait for those.
+FETCH_BYTES = 1 << 20
 REQUEST_TIMEOUT_MS = 40_000
 
 
@@ -53,6 +56,7 @@ def make_consumer(settings: Settings, *, group: str, client_id: str, **overrides
         "heartbeat_interval_ms": min(3_000, session_ms // 3),
         "rebalance_timeout_ms": int(settings.kafka.rebalance_timeout_seconds * 1000),
         "request_timeout_ms": max(REQUEST_TIMEOUT_MS, session_ms + 10_000),  # a join may be held for a session
+        "fetch_max_bytes": FETCH_BYTES,
         "max_partition_fetch_bytes": MAX_MESSAGE_BYTES,  # a record above it would be skipped (aiokafka#1173)
     }
     return AIOKafkaConsumer(**{**client_config(settings.kafka), **config, **overrides})

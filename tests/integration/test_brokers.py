@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +142,26 @@ def test_a_record_of_the_largest_size_passes(settings: Settings, topic: Topic) -
         async with make_consumer(settings, group=group_name(settings, "land"), client_id="test") as consumer:
             consumer.subscribe([name])
             assert await read(consumer, 2) == [large, small]
+
+    asyncio.run(scenario())
+
+
+def test_large_records_pass_beside_a_backlog_of_other_partitions(settings: Settings) -> None:
+    """An answer of the broker ends at `FETCH_BYTES`, and aiokafka skips a record that it gets only the beginning of."""
+    value = {0: b"s" * 200_000, 1: b"m" * 3_000_000, 2: b"l" * (CHARGES.max_message_bytes - 512), 3: b"s" * 200_000}
+    count = {0: 20, 1: 3, 2: 2, 3: 20}
+
+    async def scenario() -> None:
+        await create_topics(settings)
+        name = topic_name(settings, CHARGES)
+        async with make_producer(settings, client_id="test") as producer:
+            for partition, size in count.items():
+                for _ in range(size):
+                    await producer.send_and_wait(name, value[partition], partition=partition)
+        async with make_consumer(settings, group=group_name(settings, "land"), client_id="test") as consumer:
+            consumer.subscribe([name])
+            found = await read(consumer, sum(count.values()))
+        assert Counter(map(len, found)) == Counter(len(value[at]) for at, size in count.items() for _ in range(size))
 
     asyncio.run(scenario())
 
