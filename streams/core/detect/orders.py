@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.core.detect.heights import NOTHING, SPANS, Heights
 
-FURTHER = (log(2.0), log(1.8), log(1.2))  # beyond the largest rise so far, per span: less, the longer it is kept
+FURTHER = (log(3.4), log(2.9), log(1.7))  # beyond the largest rise so far, per span: less, the longer it is kept
 NEAR = (0.9, 0.75, 0.7)  # of the highest that the series has been: however large an order, below that it is no trouble
 TIMES = log(2.0)  # the log-ratio to the usual of an hour before, that anything unusual has
 
