@@ -149,6 +149,23 @@ class Deployment:
             await admin.close()
         return frozenset(member[0] for member in described[0].groups[0][5])
 
+    async def shared(self, stage: str, workers: int) -> None:
+        """Until a group has so many members, each of whom knows its partitions."""
+        admin = AIOKafkaAdminClient(**client_config(self.settings.kafka))
+        await admin.start()
+        until = time.monotonic() + LIMIT_SECONDS
+        try:
+            while True:
+                described = await admin.describe_consumer_groups([group_name(self.settings, stage)])
+                _, _, state, _, _, members, *_ = described[0].groups[0]
+                if state == "Stable" and len(members) == workers:
+                    return
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{stage} is {state} with {len(members)} of {workers} members")
+                await asyncio.sleep(0.1)
+        finally:
+            await admin.close()
+
     async def _ends(self, topics: Sequence[Topic]) -> dict[TopicPartition, int]:
         consumer = AIOKafkaConsumer(**client_config(self.settings.kafka))
         await consumer.start()
@@ -213,9 +230,11 @@ async def deployed(deployment: Deployment) -> AsyncIterator[Deployment]:
 
 
 @contextlib.asynccontextmanager
-async def flowing(deployment: Deployment, seconds: float) -> AsyncIterator[None]:
-    """The workers that were added, running, and the stream on its way."""
+async def flowing(deployment: Deployment, seconds: float, *, all_there: bool = False) -> AsyncIterator[None]:
+    """The workers that were added, running, and the stream on its way, not before those of `price` are `all_there`."""
     async with supervised(list(deployment.workers.values())):
+        if all_there:
+            await deployment.shared("price", sum("price" in worker.stages for worker in deployment.workers.values()))
         sending = asyncio.create_task(deployment.send(seconds))
         try:
             yield
