@@ -141,30 +141,30 @@ class Deployment:
 
     async def members(self, stage: str) -> frozenset[str]:
         """The ids of a group's members: a rebalance leaves none of them as it was, or adds one."""
+        _, ids = await self._group(stage)
+        return ids
+
+    async def shared(self, stage: str, workers: int) -> None:
+        """Until a group has so many members, each of whom knows its partitions."""
+        until = time.monotonic() + LIMIT_SECONDS
+        while True:
+            state, ids = await self._group(stage)
+            if state == "Stable" and len(ids) == workers:
+                return
+            if time.monotonic() > until:
+                raise TimeoutError(f"{stage} is {state} with {len(ids)} of {workers} members")
+            await asyncio.sleep(0.1)
+
+    async def _group(self, stage: str) -> tuple[str, frozenset[str]]:
+        """The state of a stage's group, and the ids of its members."""
         admin = AIOKafkaAdminClient(**client_config(self.settings.kafka))
         await admin.start()
         try:
             described = await admin.describe_consumer_groups([group_name(self.settings, stage)])
         finally:
             await admin.close()
-        return frozenset(member[0] for member in described[0].groups[0][5])
-
-    async def shared(self, stage: str, workers: int) -> None:
-        """Until a group has so many members, each of whom knows its partitions."""
-        admin = AIOKafkaAdminClient(**client_config(self.settings.kafka))
-        await admin.start()
-        until = time.monotonic() + LIMIT_SECONDS
-        try:
-            while True:
-                described = await admin.describe_consumer_groups([group_name(self.settings, stage)])
-                _, _, state, _, _, members, *_ = described[0].groups[0]
-                if state == "Stable" and len(members) == workers:
-                    return
-                if time.monotonic() > until:
-                    raise TimeoutError(f"{stage} is {state} with {len(members)} of {workers} members")
-                await asyncio.sleep(0.1)
-        finally:
-            await admin.close()
+        _, _, state, _, _, members, *_ = described[0].groups[0]
+        return state, frozenset(member[0] for member in members)
 
     async def _ends(self, topics: Sequence[Topic]) -> dict[TopicPartition, int]:
         consumer = AIOKafkaConsumer(**client_config(self.settings.kafka))

@@ -80,33 +80,20 @@ async def terminate(run: Deployment, times: int) -> float:
     return longest
 
 
-async def scale(run: Deployment, times: int) -> float:
-    """One worker of all stages becomes three, and one again, under load."""
-    longest = 0.0
-    for number in range(times):
-        await run.sent((number + 0.2) / times)
-        more = [run.add(f"more-{number}-{n}") for n in range(2)]
-        for worker in more:
-            worker.start()
-        await run.sent((number + 0.7) / times)
-        for worker in more:
-            await asyncio.to_thread(worker.stop)
-        longest = max(longest, await run.passed(STAGES))
-    return longest
-
-
-def come_and_go(stage: str) -> Do:
-    """Another worker of a stage joins the one that there is, and leaves again as soon as it has read something."""
+def come_and_go(*stages: str, others: int = 1) -> Do:
+    """Other workers of these stages join those that there are, and leave again, under load."""
 
     async def do(run: Deployment, times: int) -> float:
         longest = 0.0
         for number in range(times):
             await run.sent((number + 0.2) / times)
-            other = run.add(f"another-{number}", stage)
-            other.start()
+            more = [run.add(f"more-{number}-{n}", *stages) for n in range(others)]
+            for worker in more:
+                worker.start()
             await run.sent((number + 0.7) / times)
-            await asyncio.to_thread(other.stop)
-            longest = max(longest, await run.passed([stage]))
+            for worker in more:
+                await asyncio.to_thread(worker.stop)
+            longest = max(longest, await run.passed(stages))
         return longest
 
     return do
@@ -356,7 +343,7 @@ SHORT = (
 LONG = (
     *(Scenario(f"kill -9 of `{stage}`", kill(stage), 20, 66) for stage in STAGES),
     Scenario("SIGTERM to every stage in turn", terminate, 10, 60),
-    Scenario("1 → 3 → 1 workers", scale, 2, 90, (STAGES,)),
+    Scenario("1 → 3 → 1 workers", come_and_go(*STAGES, others=2), 2, 90, (STAGES,)),
     Scenario("another `price` comes and goes", come_and_go("price"), 8, 90),
     Scenario("a worker stands still, its partitions move, it goes on (SIGSTOP, SIGCONT)", zombie, 4, 80, TWO),
     Scenario("from the last release to this one, stage by stage", upgrade(*READERS_FIRST), 5, 70,

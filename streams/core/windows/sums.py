@@ -17,7 +17,6 @@ from schemas.records import Meter
 from schemas.watch import DIMENSIONS, SUMS
 
 ZERO = Decimal(0)
-MONEY = 8  # how many of the sums, from the first, are decimals; the others are counts
 
 SeriesKey = tuple[tuple[str, str], ...]
 """A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made.
@@ -90,10 +89,8 @@ class Sums:
         """The reverse of `to_wire`. Raises ValueError on a list of another length."""
         if len(wire) != len(SUMS):
             raise ValueError(f"sums must be a list of {len(SUMS)}")
-        usd, output, cached, gpu, idle, metered, unallocated, at_risk, *counts = (
-            wire  # spelt out: half the time of a loop
-        )
-        return cls(
+        usd, output, cached, gpu, idle, metered, unallocated, at_risk, *counts = wire
+        return cls(  # spelt out: half the time of a loop
             Decimal(usd) if usd else ZERO,
             Decimal(output) if output else ZERO,
             Decimal(cached) if cached else ZERO,
