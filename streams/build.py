@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 from schemas.records import Meter
 from streams.core.alert import AlertRules
-from streams.core.alert.hours import Hours
 from streams.core.alert.messages import Places
 from streams.core.alert.routes import Level, Quiet, Route, Routing
-from streams.core.alert.severity import SeverityRules
 from streams.core.detect.parts import PAYERS
 from streams.core.detect.rules import Budget, Maintenance, WeeklyMaintenance
 from streams.core.detect.watch import WatchRules
+from streams.core.hours import Hours
 from streams.core.remedy.ledger import Ledger
 from streams.core.remedy.policies import Policy
+from streams.core.severity import SeverityRules
 from streams.core.tag import Tagger
 from streams.core.usage.bounds import Bounds
 from streams.core.usage.charge import Charger

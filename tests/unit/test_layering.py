@@ -55,6 +55,12 @@ def test_the_core_reads_no_clock(path: Path) -> None:
     assert not calls
 
 
+def test_detection_knows_nothing_of_alerts() -> None:
+    """Findings go on to alerts, and never back."""
+    for path in sorted((ROOT / "streams" / "core" / "detect").rglob("*.py")):
+        assert not crosses(path, {"streams.core.alert", "streams.core.remedy"}), path
+
+
 def test_io_and_stages_stay_apart() -> None:
     for path in sorted((ROOT / "streams" / "io").rglob("*.py")):
         assert not crosses(path, {"streams.stages", "streams.app", "streams.commands", "streams.demo"}), path

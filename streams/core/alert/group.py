@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.watch import Finding, FindingKind, Severity
 from streams.core.alert.kinship import MOST, agree, is_owned, kinship, may_meet, names_one, rank, share_inside, within
-from streams.core.alert.severity import MANY_TIMES
+from streams.core.severity import MANY_TIMES
 
 EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
 PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from schemas.watch import Alert, FindingKind, Severity
-from streams.core.alert.hours import Hours
+from streams.core.hours import Hours
 
 MOST_OF_IT = 0.5  # of the excess: a driver that is so much of it speaks for the alert
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from schemas.watch import Finding, FindingKind, Severity
-from streams.core.alert.severity import SeverityRules
+from streams.core.severity import SeverityRules
 
 DAY_SECONDS = Decimal(86_400)
 LOUDNESS = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import exp, log
 
 from schemas.watch import Finding, FindingKind
-from streams.core.alert.severity import MANY_TIMES
 from streams.core.detect.bucket import MATTERS, Bucket
 from streams.core.detect.creep import KNOWN
 from streams.core.detect.gauge import LONGEST, Reading
@@ -14,6 +13,7 @@ from streams.core.detect.lifecycle import Case, Stretch
 from streams.core.detect.parts import merge, put
 from streams.core.detect.rules import HOUR
 from streams.core.detect.series import Series
+from streams.core.severity import MANY_TIMES
 
 APART = {"gpu_usage", "line_item"}
 """Where one incident is told from another within it. Requests come as they please, and theirs have bursts of their

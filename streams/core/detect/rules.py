@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Literal
 
 from schemas.records import Meter
-from streams.core.alert.hours import Hours
-from streams.core.alert.severity import SeverityRules
+from streams.core.hours import Hours
+from streams.core.severity import SeverityRules
 from streams.core.windows.sums import SeriesKey, utc
 
 HOUR, DAY = 3600, 86_400

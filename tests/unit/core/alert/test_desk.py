@@ -12,9 +12,9 @@ import pytest
 from schemas.oncall import AlertState, ChangeKind
 from schemas.watch import Severity
 from streams.core.alert.desk import Desk, Told
-from streams.core.alert.hours import DAYS, Hours
 from streams.core.alert.notices import Why
 from streams.core.alert.routes import Level, Quiet, Route, Routing
+from streams.core.hours import DAYS, Hours
 from tests.support.findings import at, driver
 from tests.support.oncall import action, alert, kinds
 

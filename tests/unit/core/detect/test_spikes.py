@@ -12,10 +12,10 @@ import pytest
 
 from schemas.watch import Finding, FindingKind, Severity
 from streams.core.alert.rules import LOUDNESS, AlertRules
-from streams.core.alert.severity import SeverityRules
 from streams.core.detect.hours import Hours
 from streams.core.detect.rules import Maintenance, WatchRules
 from streams.core.detect.watch import Watch
+from streams.core.severity import SeverityRules
 from streams.core.windows.sums import Sums, utc
 from tests.support.watching import MINUTE, START, Stream, key, steady, tokens
 
