@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp
 from statistics import fmean
 
 from replay.compare.benchmarks import Benchmark, Label
 from replay.compare.traces import Traces
 from schemas.watch import Alert, Finding
-from streams.core.detect.detectors.spend import Spend
-from streams.core.detect.gauge import Gauge
+from streams.core.detect.detectors.spend import OrderedSpend, Spend
 from streams.core.detect.gauges import PRICE_SCALE
+from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
 from streams.core.detect.shares import IDLE, JUMP, Share
 from streams.core.windows.sums import SeriesKey, series_key
 
 PAYER = {"tokens": ("principal",), "gpu": ("cluster", "accelerator"), "bill": ("service",)}
 """The series that tells of an incident in each benchmark."""
+JUDGES: dict[str, type[Spend]] = {"tokens": Spend, "gpu": OrderedSpend, "bill": Spend}
 LONG = 12 * HOUR  # seconds: what lasts longer is drawn by the hour
 MARGIN = {True: DAY, False: 3 * HOUR}  # seconds drawn before and after, by whether it is long
 SHOWN = {"cache_miss": "input_price", "untagged": "unowned_share", "gpu_idle": "idle_share"}
@@ -71,7 +71,7 @@ def _scene(
     group = HOUR // traces.pace if long and traces.pace < HOUR else 1
     step = group * traces.pace
     what = SHOWN.get(label.kind, "usd")
-    actual, expected, high = _lines(traces, key, what, group)
+    actual, expected, high = _lines(traces, key, what, group, JUDGES[benchmark.kind])
     first = max(0, (label.start - MARGIN[long or step >= HOUR] - traces.start) // step)
     last = min(len(actual), (label.end + MARGIN[long or step >= HOUR] - traces.start) // step)
     found, paged = _found(label, findings, alerts)
@@ -113,17 +113,17 @@ def _fits(label: Label, told: Finding | Alert) -> bool:
 Lines = tuple[list[float], list[float], list[float]]  # actual, expected, the most that is usual
 
 
-def _lines(traces: Traces, key: SeriesKey, what: str, group: int) -> Lines:
+def _lines(traces: Traces, key: SeriesKey, what: str, group: int, judge: type[Spend]) -> Lines:
     if what == "input_price":
         return _price(traces, key)
-    return _share(traces, key, what) if what in SHARES else _spend(traces, key, group)
+    return _share(traces, key, what) if what in SHARES else _spend(traces, key, group, judge)
 
 
-def _spend(traces: Traces, key: SeriesKey, group: int) -> Lines:
-    """Dollars per step, judged by the gauge that the product judges spend with."""
+def _spend(traces: Traces, key: SeriesKey, group: int, judge: type[Spend]) -> Lines:
+    """Dollars per step, judged by the gauge that the product judges such spend with."""
     values = traces.measure(key, "usd")
     whole = values[: len(values) // group * group].reshape(-1, group).sum(axis=1)
-    detector, step = Spend(), traces.pace * group
+    detector, step = judge(), traces.pace * group
     verdicts = [detector.update(traces.start + at * step, float(value)) for at, value in enumerate(whole)]
     return whole.tolist(), [one.expected for one in verdicts], [one.high for one in verdicts]
 
@@ -144,7 +144,7 @@ def _share(traces: Traces, key: SeriesKey, what: str) -> Lines:
 def _price(traces: Traces, key: SeriesKey) -> Lines:
     """Dollars per million tokens of input, judged by the gauge of prices."""
     dollars, tokens = traces.measure(key, "input_usd"), traces.measure(key, "input_tokens")
-    gauge = Gauge(PRICE_SCALE)
+    gauge = RatioGauge(PRICE_SCALE)
     actual: list[float] = []
     expected: list[float] = []
     high: list[float] = []
@@ -153,7 +153,7 @@ def _price(traces: Traces, key: SeriesKey) -> Lines:
         price = usd / count if count > 0 else before
         gauge.refresh()
         expected.append(gauge.usual)
-        high.append(gauge.usual * exp(gauge.thresholds()[0]))
+        high.append(gauge.limit(0.0, 0.0))
         actual.append(price)
         if count > 0:
             reading = gauge.judge(usd, count, 0.0, 0.0)

@@ -1,38 +1,30 @@
 """One quantity of one series (spend, cost per request, price of input): how far above its usual, over several spans.
 
-A quantity is a ratio of sums, so that a span of windows is judged by its sum and not by the mean of its ratios. How far
-above is learnt, not assumed: each span keeps the highest log-ratio it has reached on ordinary days, and only what goes
-clearly beyond that record is unusual. So a bursty series earns itself a wide band, and a steady one a narrow band.
+A quantity is a ratio of sums, so that a span of windows is judged by its sum and not by the mean of its ratios. What
+every gauge learns of it is here; what it calls unusual is its kind's: `RatioGauge` and `OrderGauge`.
 """
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from math import exp, log
+from typing import Any, NamedTuple, Self
 
 from streams.core.detect.heights import Habits, Heights
-from streams.core.detect.orders import TIMES, Orders
 
 SPANS = (1, 3, 10)  # windows
 LONGEST = SPANS[-1]
 FEW = 20  # windows: a usual of fewer would let ordinary windows set records that hide the next incident
-FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, per span
 MARGINS = (log(1.7), log(1.5), log(1.4))  # how far beyond the record, per span
-CHANCE = 5.0  # standard deviations by which requests may come unevenly
-COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
 CLEARLY = 0.5  # of the margin, that the next must be above a habit
-NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary
 YOUNG = (log(1.25), log(1.5), log(2.0))  # added at birth, per span: longer ones see the day's tide, not known yet
 DAY = 86_400.0
 GROWN = DAY  # seconds in which that fades to 1/e
 GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
 MANY = 30  # windows, and no less
+STRAYS = 100  # windows in which is smoothed how far an ordinary one strays
 
-
-STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
-STRAYS = 100  # windows in which that is smoothed
-
-FIELDS_V1, FIELDS_V2 = 13, 18  # of the state that release 0.1 wrote, and of the one before orders
+FIELDS_V1, FIELDS = 13, 18  # of the state that release 0.1 wrote, and of what a gauge of any kind writes now
 HUGE = 1e60  # a ratio beyond is that much, whatever it is
 NO_LOGS = [0.0] * len(SPANS)
 
@@ -49,17 +41,12 @@ class Reading(NamedTuple):
 CALM = Reading(0.0, 1.0, 1, 0.0)
 
 
-def _by_chance(count: float, span: int) -> float:
-    """The log-ratio that so few requests a window come to by chance; 0 for what isn't counted, or countless."""
-    return log(1.0 + CHANCE * sqrt(2.0 / (count * span))) if 0 < count < COUNTABLE else 0.0
-
-
-class Gauge:
+class Gauge(ABC):
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
     __slots__ = (
-        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "orders", "pad",
-        "past", "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
+        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "pad", "past",
+        "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
     )  # fmt: skip
 
     def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
@@ -84,8 +71,35 @@ class Gauge:
         self.values = NO_LOGS  # the ratio of each span that ends with the newest window
         self.heights = Heights()  # of these
         self.habits: Habits | None = None  # of logs, then values; made with the first incident
-        self.orders: Orders | None = None  # of what comes in orders
         self.until = DAY  # the age at which this generation ends: the first, that knew no yesterday, soon
+
+    @abstractmethod
+    def judge(
+        self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
+        sensitivity: float = 1.0, rough: bool = False,
+    ) -> Reading:  # fmt: skip
+        """Take the window in and score it against the usual, and where hours of the day count against `upper`, which
+        other days had at this hour; `little` is a ratio that hardly matters, so that a series that rests at zero does
+        not see miracles. `pad` is a `den` of next to no weight: so much of the reference is added, so that a handful of
+        requests does not set a record. `count` is how many requests a window usually has, 0 for what isn't counted: few
+        of them come unevenly by chance alone. `rough`: a score below half, which nobody looks at, may be told as 0."""
+
+    @abstractmethod
+    def limit(self, upper: float, little: float) -> float:
+        """The most that a window may be and, by itself, still be usual. As of the last `refresh`."""
+
+    @property
+    def youth(self) -> float:
+        """1 at birth, fading as the series gets to know its days."""
+        return exp(-self.age / GROWN)
+
+    def _take(self, num: float, den: float, reference: float, little: float, pad: float) -> None:
+        """A window comes in, and is weighed against the reference."""
+        self.pad = pad
+        self.nums.append(num)
+        self.dens.append(den)
+        self.skip = (self.skip << 1) & 0x7FF
+        self._weigh(reference, little)
 
     def refresh(self) -> None:
         """Set `usual`: while few windows are old enough to be smoothed, from all but the newest."""
@@ -93,97 +107,6 @@ class Gauge:
         if self.seen < FEW:
             num, den = self.seen * num + sum(self.nums), self.seen * den + sum(self.dens)
         self.usual = num / den if den > 0 else 0.0
-
-    def thresholds(self, sensitivity: float = 1.0, count: float = 0.0) -> list[float]:
-        """The log-ratio from which each span is unusual. `count` is how many requests a window usually has, 0 for what
-        isn't counted: few of them come unevenly by chance alone."""
-        young = exp(-self.age / GROWN)
-        scale, stretch = self.scale * self._unrest(), self._stretch()
-        # What is usual at times stays usual however touchy one is: only what goes beyond is told sooner.
-        calmer = min(1.0, sensitivity)
-        thresholds = [
-            max(
-                floor * scale / sensitivity,
-                max(record, past) * stretch / calmer + (margin + early * young) * scale / sensitivity,
-            )
-            for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True)
-        ]
-        if not 0 < count < COUNTABLE:
-            return thresholds
-        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
-
-    def _unrest(self) -> float:
-        """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
-        return min(1.0, max(self.least, self.stray / STEADY))
-
-    def _stretch(self) -> float:
-        """What a day would make of the records so far: the largest of n grows about as the root of log n."""
-        if self.age >= DAY or self.seen < 2:
-            return 1.0
-        return sqrt(log(self.seen * DAY / self.age) / log(self.seen))
-
-    def judge(
-        self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
-        sensitivity: float = 1.0, rough: bool = False,
-    ) -> Reading:  # fmt: skip
-        """Take the window in and score it against the larger of the usual and `upper`; `little` is a ratio that hardly
-        matters, so that a series that rests at zero does not see miracles. `pad` is a `den` of next to no weight: so
-        much of the reference is added, so that a handful of requests does not set a record. `rough`: a score below
-        half, which nobody looks at, may be told as 0."""
-        self.pad = pad
-        self.refresh()
-        reference = max(self.usual, upper) if self.orders is None else self.usual
-        self.nums.append(num)
-        self.dens.append(den)
-        self.skip = (self.skip << 1) & 0x7FF
-        self._weigh(reference, little)
-        logs = self.logs
-        if self.orders is not None:
-            return self._judge_orders(self.orders, logs, sensitivity)
-        if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
-            return CALM
-        thresholds = self.thresholds(sensitivity, count)
-        scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
-        if self.age >= DAY and (count > 0 or max(scores) > 1.0):  # of what isn't counted, they can only calm
-            self._weigh_heights(scores, sensitivity, count)
-        best = max(range(3), key=scores.__getitem__)
-        return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
-
-    def _judge_orders(self, orders: Orders, logs: list[float], sensitivity: float) -> Reading:
-        """What comes in orders is judged by how much came at one stroke."""
-        orders.look(self.nums, SPANS)
-        if logs is NO_LOGS:
-            return CALM
-        early, highest = exp(-self.age / GROWN), list(map(self.heights.highest, range(len(SPANS))))
-        scores = [
-            orders.score(index, *measured, young=YOUNG[index] * early, sensitivity=sensitivity)
-            for index, measured in enumerate(zip(logs, self.values, highest, strict=True))
-        ]
-        best = max(range(len(SPANS)), key=scores.__getitem__)
-        now = min(orders.kept(self.nums, highest[-1]), logs[0] / TIMES)
-        return Reading(scores[best], exp(logs[best]), SPANS[best], now)
-
-    def _weigh_heights(self, scores: list[float], sensitivity: float, count: float) -> None:
-        """What is high for the hour, but not for so restless a series, is unusual all the same where it is clearly
-        higher than this series has ever been: of what is counted, for GPUs and bill lines come as they were ordered.
-        And what it comes near to on ordinary days is not unusual."""
-        scale, young = self.scale / sensitivity, exp(-self.age / GROWN)
-        for index, value in enumerate(self.values):
-            highest = self.heights.highest(index)
-            if value <= 0 or highest <= 0:
-                continue
-            above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
-            if above < NEAR:
-                scores[index] = min(scores[index], 1.0)
-            elif above > 0 and count > 0 and index:  # one window of a restless series says nothing
-                beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)
-                floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
-                scores[index] = max(scores[index], min(beyond, self.logs[index] / floor))
-
-    def _is_low(self, logs: list[float], sensitivity: float) -> bool:
-        """Whether every span is below half its floor, and so of any threshold: most windows are."""
-        half = 0.5 * self.scale * self._unrest() / sensitivity
-        return logs[0] <= half * FLOORS[0] and logs[1] <= half * FLOORS[1] and logs[2] <= half * FLOORS[2]
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
         """Learn the window that `judge` took in, if it was usual; what leaves the longest span is smoothed over `life`.
@@ -206,8 +129,6 @@ class Gauge:
             if logs is not NO_LOGS:
                 self.habits = self.habits or Habits()
                 self.habits.put([*logs, *self.values], self.age)
-        if self.orders is not None:
-            self.orders.learn(usual=usual, suspect=suspect)
         self.values = NO_LOGS
         self._grow(seconds)
         if len(self.nums) > LONGEST:
@@ -247,8 +168,6 @@ class Gauge:
         """Don't learn the newest `windows`: they turned out unusual."""
         self.held = NO_LOGS
         self.heights.forget()
-        if self.orders is not None:
-            self.orders.largest.forget()
         self.doubts.clear()
         self.skip |= (1 << min(windows, LONGEST + 1)) - 1
 
@@ -272,11 +191,12 @@ class Gauge:
         """Records last for one to two generations, which get longer with age: 1, 2, 4, then 7 days."""
         self.age += seconds
         if self.age >= self.until:
-            self.past, self.records = self.records, [0.0, 0.0, 0.0]
-            self.heights.grow()
-            if self.orders is not None:
-                self.orders.largest.grow()
+            self._next_generation()
             self.until = self.age + min(max(GENERATION, MANY * seconds), self.age + DAY)
+
+    def _next_generation(self) -> None:
+        self.past, self.records = self.records, [0.0, 0.0, 0.0]
+        self.heights.grow()
 
     def met(self, height: float) -> None:
         """A log-ratio that turned out to be nothing: the same again shall not be told."""
@@ -288,15 +208,9 @@ class Gauge:
         """What the incident under way has come to is how this series is at times."""
         if self.habits is not None and self.habits.peaks:
             self.heights.learn(self.habits.peaks[len(SPANS) :], suspect=False)
-        if self.orders is not None:
-            self.orders.excuse()
 
     def passed(self, *, by_itself: bool) -> None:
         """An incident is over. What has become a habit is told only where it is clearly higher."""
-        if self.orders is not None:
-            if by_itself:  # an order as large as they come
-                self._learn_heights()
-            self.orders.drop()
         if self.habits is None:
             return
         if not by_itself:
@@ -348,11 +262,11 @@ class Gauge:
             self.nums, self.dens, self.skip, self.num, self.den, self.seen, self.age, self.until, self.scale,
             list(self.records), self.past, self.held, self.usual, self.stray, self.least, self.doubts,
             self.heights.to_json(), self.habits.to_json() if self.habits is not None else None,
-            self.orders.to_json() if self.orders is not None else None,
         ]  # fmt: skip
 
     @classmethod
-    def from_json(cls, state: list[Any]) -> Gauge:
+    def from_json(cls, state: list[Any]) -> Self:
+        """The reverse, also of what older releases wrote."""
         gauge = cls()
         gauge.nums, gauge.dens = list(state[0]), list(state[1])
         gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age, gauge.until, gauge.scale = state[2:9]
@@ -364,6 +278,4 @@ class Gauge:
             gauge.habits = Habits.from_json(state[17]) if state[17] is not None else None
         else:
             gauge.heights.past = None  # release 0.1 didn't look
-        if len(state) > FIELDS_V2 and state[18] is not None:
-            gauge.orders = Orders.from_json(state[18])
         return gauge

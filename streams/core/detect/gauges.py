@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading
-from streams.core.detect.orders import Orders
 from streams.core.detect.profile import WeekProfile
+from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
 
 LEVEL, SIZE, RATE, OWN = range(4)
@@ -46,9 +46,8 @@ class Gauges:
 
     __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume", "weight")
 
-    def __init__(self, *, ordered: bool = False) -> None:
-        self.level = Gauge(least=STEADIEST)
-        self.level.orders = Orders() if ordered else None
+    def __init__(self, kind: type[Gauge] = RatioGauge) -> None:
+        self.level: Gauge = kind(least=STEADIEST)
         self.size: Gauge | None = None  # only of what has requests or GPU-minutes
         self.rate: Gauge | None = None  # only of what has input tokens
         self.seen = 0  # windows
@@ -81,7 +80,7 @@ class Gauges:
             self.size = self.rate = None
             return Readings(level, size, rate)
         if bucket.volume > 0:
-            self.size = self.size or Gauge(SIZE_SCALE)
+            self.size = self.size or RatioGauge(SIZE_SCALE)
             pad = PAD * self.volume
             size = self.size.judge(
                 bucket.usd,
@@ -94,7 +93,7 @@ class Gauges:
                 rough=True,
             )
         if bucket.sums.input_tokens > 0:
-            self.rate = self.rate or Gauge(PRICE_SCALE)
+            self.rate = self.rate or RatioGauge(PRICE_SCALE)
             tokens, pad = bucket.sums.input_tokens, PAD * self.tokens
             rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity, rough=True)
         return Readings(level, size, rate)
@@ -182,22 +181,19 @@ class Gauges:
         for gauge in self.each():
             gauge.adopt()
 
-    def adapt(self, *, ordered: bool) -> None:
-        """What a state of an older release didn't say."""
-        self.level.least = STEADIEST
-        if ordered and self.level.orders is None:
-            self.level.orders = Orders.unknown()
-
     def to_json(self) -> list[Any]:
         gauges = [gauge.to_json() if gauge is not None else None for gauge in (self.level, self.size, self.rate)]
         return [gauges, self.seen, self.mean, self.volume, self.tokens, self.weight]
 
     @classmethod
-    def from_json(cls, state: list[Any]) -> Gauges:
-        gauges = cls()
-        level, size, rate = (Gauge.from_json(one) if one is not None else None for one in state[0])
-        gauges.level = level or Gauge()
-        gauges.size, gauges.rate = size, rate
+    def from_json(cls, state: list[Any], kind: type[Gauge] = RatioGauge) -> Gauges:
+        """The reverse; the spend is judged by `kind`, whatever an older release judged it by."""
+        gauges = cls(kind)
+        level, size, rate = state[0]
+        gauges.level = kind.from_json(level)
+        gauges.level.least = STEADIEST  # release 0.1 didn't say
+        gauges.size = RatioGauge.from_json(size) if size is not None else None
+        gauges.rate = RatioGauge.from_json(rate) if rate is not None else None
         gauges.seen, gauges.mean, gauges.volume, gauges.tokens = state[1:5]
         gauges.weight = state[5] if len(state) > FIELDS_V1 else 1.0
         return gauges

@@ -11,11 +11,13 @@ from streams.core.detect.bucket import Bucket, merged
 from streams.core.detect.cadence import Pace
 from streams.core.detect.creep import Creep
 from streams.core.detect.days import Days
-from streams.core.detect.gauge import LONGEST
+from streams.core.detect.gauge import LONGEST, Gauge
 from streams.core.detect.gauges import Gauges
 from streams.core.detect.hours import Hours
 from streams.core.detect.lifecycle import Case, record
+from streams.core.detect.orders import OrderGauge
 from streams.core.detect.parts import PAYERS, Makeup, is_judged
+from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.shares import Share
 from streams.core.detect.silence import Silence
@@ -25,7 +27,8 @@ from streams.core.windows.sums import SeriesKey, Sums, Window
 LEARNING_STOPS = {FindingKind.SPIKE, FindingKind.DROP}
 LASTED = {"token_call": 6 * HOUR, "gpu_usage": HOUR, "line_item": 24 * HOUR}
 """What went on for so long is how this series is at times, and the same again is not told: GPU jobs last for hours."""
-ORDERED = {"gpu_usage"}  # what is taken and given back in orders
+LEVELS: dict[Meter, type[Gauge]] = {"token_call": RatioGauge, "gpu_usage": OrderGauge, "line_item": RatioGauge}
+"""How spend is judged: GPUs are taken and given back in orders."""
 CALM_WINDOWS = (2, 5)  # in a row that close a finding: of hours and longer, of shorter ones
 
 
@@ -59,7 +62,7 @@ class Series:
         """Forget what was learnt at another pace."""
         self.seen = 0  # windows judged
         self.active = 0  # of them with an event
-        self.gauges = Gauges(ordered=self.meter in ORDERED)
+        self.gauges = Gauges(LEVELS[self.meter])
         self.makeup = Makeup(PAYERS[self.meter])
         self.suspicion = Suspicion()
         self.creep = Creep()
@@ -216,6 +219,7 @@ class Series:
             ],
             "pending": [_window_to_json(window) for window in self.pending],
             "cases": [case.to_json() for case in self.cases.values()],
+            "gauges": self.gauges.to_json(),
             **{name: part.to_json() for name in _PARTS if (part := getattr(self, name)) is not None},
         }  # fmt: skip
 
@@ -233,12 +237,12 @@ class Series:
         for name, kind in _PARTS.items():
             if name in state:
                 setattr(series, name, kind.from_json(state[name]))
-        series.gauges.adapt(ordered=meter in ORDERED)
+        series.gauges = Gauges.from_json(state["gauges"], LEVELS[meter])
         return series
 
 
 _PARTS: dict[str, Any] = {
-    "pace": Pace, "gauges": Gauges, "hours": Hours, "days": Days, "makeup": Makeup,
+    "pace": Pace, "hours": Hours, "days": Days, "makeup": Makeup,
     "suspicion": Suspicion, "creep": Creep, "silence": Silence, "used": Share, "owned": Share,
 }  # fmt: skip
 

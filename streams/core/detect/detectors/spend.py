@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp
 from typing import Any, ClassVar
 
 from streams.core.detect.detectors.base import LARGEST, Detector, Snapshot, State, Verdict, scorable, unscored
 from streams.core.detect.gauge import Gauge
 from streams.core.detect.hours import Hours
+from streams.core.detect.orders import OrderGauge
+from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
 
 LITTLE = 0.02  # of the mean: below, a ratio says nothing
@@ -24,10 +25,11 @@ class Spend(Detector):
 
     name: ClassVar[str] = "spend"
     version: ClassVar[int] = 1
+    kind: ClassVar[type[Gauge]] = RatioGauge
 
     def __init__(self, warmup: int = 30) -> None:
         self.warmup = warmup
-        self._gauge = Gauge()
+        self._gauge = self.kind()
         self._hours = Hours()
         self._at = 0.0
         self._mean = 0.0
@@ -35,13 +37,12 @@ class Spend(Detector):
         self._since = 0.0  # when the anomaly under way began; 0: there is none
 
     def update(self, at: float, value: float | None) -> Verdict:
-        gauge, hours = self._gauge, self._hours
+        gauge = self._gauge
         if not scorable(value, at):
             gauge.refresh()
             return unscored(gauge.usual, *self._band(gauge.usual, 0.0))
         step = min(max(at - self._at, 1.0), LONGEST_STEP) if self._seen else 60.0
-        hours.turn(int(at // HOUR))
-        upper = max(0.0, hours.week.upper * step / HOUR) if hours.week is not None else 0.0
+        upper = self._upper(at, step)
         gauge.refresh()
         usual, little = gauge.usual, LITTLE * self._mean
         low, high = self._band(usual, upper)
@@ -53,11 +54,16 @@ class Spend(Detector):
         state = State.ANOMALOUS if anomalous else State.NORMAL if warm else State.WARMING
         return Verdict(reading.score if warm else 0.0, alert, usual, low, high, state)
 
+    def _upper(self, at: float, step: float) -> float:
+        """The most that other days had in a window of this hour."""
+        self._hours.turn(int(at // HOUR))
+        week = self._hours.week
+        return max(0.0, week.upper * step / HOUR) if week is not None else 0.0
+
     def _band(self, usual: float, upper: float) -> tuple[float, float]:
         """What one window may be and still be usual."""
         little = LITTLE * self._mean
-        limit = (max(usual, upper) + little) * exp(self._gauge.thresholds()[0]) - little
-        return min(0.0, usual), min(LARGEST, max(usual, limit))
+        return min(0.0, usual), min(LARGEST, max(usual, self._gauge.limit(upper, little)))
 
     def _learn(self, at: float, value: float, step: float, *, anomalous: bool) -> None:
         gauge = self._gauge
@@ -66,7 +72,7 @@ class Spend(Detector):
         self._seen += 1
         gain = max(1.0 / self._seen, step / DAY)
         self._mean += gain * (max(0.0, value) - self._mean)
-        self._hours.add(max(0.0, min(value, gauge.usual) if anomalous else value), 0.0)
+        self._learn_hour(max(0.0, min(value, gauge.usual) if anomalous else value))
         if not anomalous:
             self._since = 0.0
         elif not self._since:
@@ -74,6 +80,9 @@ class Spend(Detector):
         elif at - self._since >= DAY:
             gauge.adopt()
             self._since = 0.0
+
+    def _learn_hour(self, value: float) -> None:
+        self._hours.add(value, 0.0)
 
     def config(self) -> Any:
         return [self.warmup]
@@ -83,5 +92,18 @@ class Spend(Detector):
         return {"gauge": self._gauge.to_json(), "hours": self._hours.to_json(), "numbers": numbers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self._gauge, self._hours = Gauge.from_json(state["gauge"]), Hours.from_json(state["hours"])
+        self._gauge, self._hours = self.kind.from_json(state["gauge"]), Hours.from_json(state["hours"])
         self._at, self._mean, self._seen, self._since = state["numbers"]
+
+
+class OrderedSpend(Spend):
+    """The same of what comes in orders, as GPUs do: they know no hours."""
+
+    name: ClassVar[str] = "ordered_spend"
+    kind: ClassVar[type[Gauge]] = OrderGauge
+
+    def _upper(self, at: float, step: float) -> float:  # noqa: ARG002
+        return 0.0
+
+    def _learn_hour(self, value: float) -> None:
+        pass

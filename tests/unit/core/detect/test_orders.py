@@ -144,3 +144,17 @@ def test_a_cluster_that_was_watched_before_anybody_looked_at_orders_goes_on() ->
     restored = Watch(WatchRules(min_excess_usd=1.0))
     restored.restore(json.loads(json.dumps(stream.watch.snapshot())))
     assert restored.snapshot() == stream.watch.snapshot()
+
+
+def test_what_was_learnt_of_orders_while_all_gauges_were_one_kind_goes_on() -> None:
+    """Written by 7c4d2aa: `jobs` of three days, 40 windows of 100 and five of 1000, whose finding is open."""
+    saved = json.loads(Path(__file__).with_name("watch_of_gpus_with_orders.json").read_text(encoding="utf-8"))
+    stream, whole = cluster(), cluster()
+    stream.watch.restore(saved)
+    series = key(cluster="c")
+    whole.feed(series, [*jobs(3), *[gpus(100)] * 40, *[gpus(1000)] * 5])
+    stream.now = whole.now
+    then = [*[gpus(1000)] * 3, *[gpus(100)] * 24, *[gpus(1000)] * 6, *[gpus(100)] * 24, *[gpus(3500)] * 6]
+    told = stream.feed(series, then)
+    assert told == whole.feed(series, then)
+    assert len(spikes(told)) == 1  # the first is over, the same again is ordinary by now, and the larger is told

@@ -1,0 +1,97 @@
+"""What is unusual by its ratio to the usual: spend that comes as it pleases, what requests cost, prices.
+
+How far above is learnt, not assumed: each span keeps the highest log-ratio it has reached on ordinary days, and only
+what goes clearly beyond that record is unusual. So a bursty series earns itself a wide band, and a steady one a narrow
+band.
+"""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+
+from streams.core.detect.gauge import CALM, DAY, HUGE, MARGINS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
+
+FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, per span
+STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
+CHANCE = 5.0  # standard deviations by which requests may come unevenly
+COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
+NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary
+
+
+def _by_chance(count: float, span: int) -> float:
+    """The log-ratio that so few requests a window come to by chance; 0 for what isn't counted, or countless."""
+    return log(1.0 + CHANCE * sqrt(2.0 / (count * span))) if 0 < count < COUNTABLE else 0.0
+
+
+class RatioGauge(Gauge):
+    """Judges each span by its ratio to the usual of the last hour or of this hour on other days, the larger of them."""
+
+    __slots__ = ()
+
+    def judge(
+        self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
+        sensitivity: float = 1.0, rough: bool = False,
+    ) -> Reading:  # fmt: skip
+        self.refresh()
+        self._take(num, den, max(self.usual, upper), little, pad)
+        logs = self.logs
+        if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
+            return CALM
+        thresholds = self.thresholds(sensitivity, count)
+        scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
+        if self.age >= DAY and (count > 0 or max(scores) > 1.0):  # of what isn't counted, they can only calm
+            self._weigh_heights(scores, sensitivity, count)
+        best = max(range(3), key=scores.__getitem__)
+        return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
+
+    def limit(self, upper: float, little: float) -> float:
+        return (max(self.usual, upper) + little) * exp(self.thresholds()[0]) - little
+
+    def thresholds(self, sensitivity: float = 1.0, count: float = 0.0) -> list[float]:
+        """The log-ratio from which each span is unusual."""
+        young = self.youth
+        scale, stretch = self.scale * self._unrest(), self._stretch()
+        # What is usual at times stays usual however touchy one is: only what goes beyond is told sooner.
+        calmer = min(1.0, sensitivity)
+        thresholds = [
+            max(
+                floor * scale / sensitivity,
+                max(record, past) * stretch / calmer + (margin + early * young) * scale / sensitivity,
+            )
+            for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True)
+        ]
+        if not 0 < count < COUNTABLE:
+            return thresholds
+        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
+
+    def _unrest(self) -> float:
+        """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
+        return min(1.0, max(self.least, self.stray / STEADY))
+
+    def _stretch(self) -> float:
+        """What a day would make of the records so far: the largest of n grows about as the root of log n."""
+        if self.age >= DAY or self.seen < 2:
+            return 1.0
+        return sqrt(log(self.seen * DAY / self.age) / log(self.seen))
+
+    def _weigh_heights(self, scores: list[float], sensitivity: float, count: float) -> None:
+        """What is high for the hour, but not for so restless a series, is unusual all the same where it is clearly
+        higher than this series has ever been: of what is counted, for GPUs and bill lines come as they were ordered.
+        And what it comes near to on ordinary days is not unusual."""
+        scale, young = self.scale / sensitivity, self.youth
+        for index, value in enumerate(self.values):
+            highest = self.heights.highest(index)
+            if value <= 0 or highest <= 0:
+                continue
+            above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
+            if above < NEAR:
+                scores[index] = min(scores[index], 1.0)
+            elif above > 0 and count > 0 and index:  # one window of a restless series says nothing
+                beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)
+                floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
+                scores[index] = max(scores[index], min(beyond, self.logs[index] / floor))
+
+    def _is_low(self, logs: list[float], sensitivity: float) -> bool:
+        """Whether every span is below half its floor, and so of any threshold: most windows are."""
+        half = 0.5 * self.scale * self._unrest() / sensitivity
+        return logs[0] <= half * FLOORS[0] and logs[1] <= half * FLOORS[1] and logs[2] <= half * FLOORS[2]
