@@ -29,7 +29,8 @@ from streams.core.usage.charge import Charged, Charger
 from streams.core.usage.decode import RawRecord
 from streams.core.usage.sheet import Sheet
 from streams.core.windows.roll import Roller
-from streams.core.windows.sums import Origin, Tick, Watermark, utc
+from streams.core.windows.sums import utc
+from streams.core.windows.ticks import Origin, Ticks, Watermark
 
 BATCH_ROWS = 2_000  # taken in together
 HOUR_MICROS = 3_600_000_000
@@ -209,10 +210,10 @@ class Replay:
                 so_far = totals.effective_cost.get(currency, Decimal(0))
                 totals.effective_cost[currency] = so_far + amount(units)
 
-    def _watch_all(self, said: Iterable[Tick | Watermark]) -> None:
+    def _watch_all(self, said: Iterable[Ticks | Watermark]) -> None:
         for one in said:
-            if isinstance(one, Tick):
-                self._merger.tick(one)
+            if isinstance(one, Ticks):
+                self._merger.ticks(one)
                 continue
             for complete in self._merger.watermark(one):
                 self._detect(complete)

@@ -17,45 +17,25 @@ DIMENSIONS = (
 """What a series may be named by. A series is a {dimension: value}; the empty one is everything."""
 
 
-SUMS = (
+MONEY = (
     "usd", "output_usd", "cache_read_usd", "gpu_minutes", "idle_usd", "metered_usd", "unallocated_usd", "at_risk_usd",
-    "events", "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "unpriced_events",
 )  # fmt: skip
-"""The order of sums on the wire: a window of a busy deployment has thousands of them, and names would outweigh them."""
-
-# What the names mean: `usd` effective cost, of which `output_usd` for answers and `cache_read_usd` for cached input;
-# `idle_usd` of GPUs paid for and unused, `metered_usd` of GPUs whose utilization is known; `at_risk_usd` the estimated
-# cost of events without a price.
-WireSums = Annotated[list[int | str], Field(min_length=len(SUMS), max_length=len(SUMS))]
-"""Sums by position: counts as numbers, money as decimal text, 0 where there is none."""
-
-
-class Part(Contract):
-    """A finest part of a window: everything in it that shares these dimensions."""
-
-    series: dict[str, str]
-    sums: WireSums
-
-
-class SeriesTick(Contract):
-    """One series of a window. `parts` are its dearest parts, by their place in `Ticks.parts`, at most `roll.max_cells`.
-
-    What was cut is in `sums` alone. `aligned` counts the events that stand exactly at the end of a bucket of so many
-    seconds: from it the pace of a source that reports buckets is learnt.
-    """
-
-    series: dict[str, str]
-    sums: WireSums
-    parts: list[int]
-    aligned: dict[str, int] = Field(default_factory=dict)
+COUNTS = ("events", "requests", "input_tokens", "output_tokens", "cache_read_input_tokens", "unpriced_events")
+SUMS = (*MONEY, *COUNTS)
+"""What windows sum: decimals, and whole numbers. `usd` is effective cost, of which `output_usd` for answers and
+`cache_read_usd` for cached input; `idle_usd` of GPUs paid for and unused, `metered_usd` of GPUs whose utilization is
+known; `at_risk_usd` the estimated cost of events without a price."""
 
 
 class Ticks(Contract):
-    """A closed window as one partition of `spend.charges` has it, which is `topic` and `partition`: those of its series
-    that live in this partition of `spend.ticks`.
+    """The parts of a closed window as one partition of `spend.charges` has them, which is `topic` and `partition`.
 
-    An upsert of (series, window, partition of charges), so repeating it is harmless. A series names its dimensions in
-    the order of `DIMENSIONS`.
+    They are those that count in series of this partition of `spend.ticks`. A part is what shares all dimensions.
+
+    An upsert of (window, partition of charges), so repeating it is harmless: what has the `piece` 0 takes the place of
+    all that was said before, and a window with very many parts goes on in further pieces.
+
+    It is by column: the part at each place of `parts` has its sums at the same place of each column of `sums`.
     """
 
     type: Literal["ticks"] = "ticks"
@@ -64,8 +44,19 @@ class Ticks(Contract):
     window_seconds: int
     topic: str
     partition: int
-    parts: list[Part]
-    ticks: list[SeriesTick]
+    piece: int = 0
+    series: list[dict[str, str]]
+    """A series names its dimensions in the order of `DIMENSIONS`."""
+    parts: list[Annotated[list[str], Field(min_length=len(DIMENSIONS), max_length=len(DIMENSIONS))]]
+    """Each part's values in the order of `DIMENSIONS`, empty where it has none: with the names thousands of parts would
+    be several times as long."""
+    members: list[list[int]]
+    """The series that each part counts in, by their places in `series`."""
+    sums: dict[Literal[SUMS], list[int | str]]  # type: ignore[valid-type]  # of names that stand above once
+    """Counts as numbers, money as decimal text, 0 where there is none. A column without anything is left out."""
+    aligned: dict[int, dict[int, int]] = Field(default_factory=dict)
+    """By a part's place, how many of its events stand exactly at the end of a bucket of so many seconds: from it the
+    pace of a source that reports buckets is learnt."""
 
 
 class Watermark(Contract):

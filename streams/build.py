@@ -78,7 +78,6 @@ def roll_rules(settings: Settings) -> RollRules:
         graces=graces,
         series=roll.series,
         dedup_seconds=roll.dedup_seconds,
-        max_cells=roll.max_cells,
         max_leaves=roll.max_leaves,
         idle_seconds=roll.idle_seconds,
         follow_clock_within_seconds=roll.follow_clock_within_seconds,

@@ -30,7 +30,7 @@ from streams.settings import Settings
 
 TOGETHER = 8  # variants in one pass: each holds the state of a whole deployment
 METRIC_DETECTOR = "spend"  # what the product's watch does to a plain series of values
-FORMAT = 1  # of the tapes
+FORMAT = 2  # of the tapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def record(history: History, settings: Settings, folder: Path, *, reuse: bool) -
     known = recorded(tape) if reuse else None
     if known is not None:
         return tape, known
-    writer = Tape(tape)
+    writer = Tape(tape, settings.roll.max_cells)
     replay = Replay(
         build.charger(settings),
         Roller(build.roll_rules(settings)),

@@ -1,7 +1,8 @@
 """The windows of a history, priced and rolled once: what every variant of detection is then run over.
 
-A tape is zstd-compressed lines of JSON, in the order in which detection sees the windows: ticks as they stand on
-`spend.ticks`, and how many empty windows follow each other. Beside it lies what the history came to.
+A tape is zstd-compressed lines of JSON: how many cells a series has at most, then windows in the order in which
+detection sees them, as they stand on `spend.ticks`, and how many empty ones follow each other. Beside it lies what the
+history came to.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from schemas.records import Meter
 from schemas.watch import Finding
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.windows.sums import Origin, Tick, from_json, ticks_to_json
+from streams.core.windows.ticks import Origin, Ticks, windows_of
+from streams.core.windows.ticks_json import from_json, ticks_to_json
 
 NOWHERE = Origin("", 0)  # what is merged has no source partition any more
 BUFFER = 1 << 20
@@ -42,19 +44,21 @@ class Recorded:
 class Tape(Watch):
     """Stands where `Watch` does and finds nothing: it writes down what a watch would see."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_cells: int) -> None:
         super().__init__(WatchRules())
         self._path = path
         self._to = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
         self._silence: tuple[Meter, int, int, int] | None = None  # meter, seconds, start, how many
         self._meters: set[Meter] = set()
+        self._line(orjson.dumps({"type": "tape", "max_cells": max_cells}))
 
     def window(self, complete: Complete) -> list[Finding]:
         """Write one window down."""
         self._meters.add(complete.meter)
         if complete.windows:
             self._break()
-            self._line(ticks_to_json([Tick(window, NOWHERE) for window in complete.windows.values()]))
+            ticks = Ticks(complete.meter, complete.seconds, complete.start, NOWHERE, list(complete.parts))
+            self._line(ticks_to_json(ticks))
             return []
         if self._silence is not None:
             meter, seconds, start, count = self._silence
@@ -102,13 +106,14 @@ def recorded(path: Path) -> Recorded | None:
 def windows(path: Path) -> Iterator[Complete]:
     """The windows of a tape, in order."""
     with opened(path) as file:
-        for line in cast("BufferedReader", file):
+        lines = iter(cast("BufferedReader", file))
+        most = orjson.loads(next(lines))["max_cells"]
+        for line in lines:
             if line.startswith(b'{"type":"silence"'):
                 meter, seconds, start, count = orjson.loads(line)["silence"]
                 for number in range(count):
                     yield Complete(meter, seconds, start + number * seconds, {})
                 continue
-            ticks = from_json(line)
-            if isinstance(ticks, list):
-                one = ticks[0].window
-                yield Complete(one.meter, one.seconds, one.start, {tick.window.series: tick.window for tick in ticks})
+            for one in cast("list[Ticks]", from_json(line)):
+                series = windows_of(one.meter, one.seconds, one.start, one.parts, most)
+                yield Complete(one.meter, one.seconds, one.start, series, one.parts)

@@ -100,7 +100,7 @@ def windows_of(benchmark: Benchmark, folder: Path) -> Iterator[Complete]:
 
 def _record(benchmark: Benchmark, path: Path) -> None:
     deployment = settings()
-    recorder = Tape(path)
+    recorder = Tape(path, deployment.roll.max_cells)
     history = Replay(
         build.charger(deployment),
         Roller(build.roll_rules(deployment)),

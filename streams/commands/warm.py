@@ -88,8 +88,8 @@ def warm(
         places = _places(settings, store, force=force) if not dry_run else []
         partitions = len(places) or TICKS.partitions
         history = History(
-            build.roll_rules(settings), build.watch_rules(settings), partitions=partitions,
-            partition_of=series_partition,
+            build.roll_rules(settings), build.watch_rules(settings), max_cells=settings.roll.max_cells,
+            partitions=partitions, partition_of=series_partition,
         )  # fmt: skip
         if inputs:
             read = _from_files(settings, inputs, history, console)

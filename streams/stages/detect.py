@@ -16,7 +16,9 @@ from streams.core.detect.feedback import apply, feedback_from_json
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.roll import DAY, HOUR, METER_BY_TOPIC
-from streams.core.windows.sums import Watermark, from_json, utc
+from streams.core.windows.sums import utc
+from streams.core.windows.ticks import Watermark
+from streams.core.windows.ticks_json import from_json
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
 from streams.stages.roll import Layout
@@ -95,8 +97,8 @@ class DetectService(ConsumingService[DetectState]):
                 for complete in state.merger.watermark(said):
                     findings += state.window(complete)
                 continue
-            for tick in said:
-                state.merger.tick(tick)
+            for ticks in said:
+                state.merger.ticks(ticks)
         return self._sends(state, findings)
 
     def idle(self, state: DetectState, now: datetime) -> Sequence[Send]:  # noqa: ARG002  it speaks for all partitions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -17,14 +17,14 @@ from schemas.wire import DEALT_HEADERS
 from streams.core.columns.packed import ChargeBatch, unpack
 from streams.core.columns.reading import Unreadable
 from streams.core.windows.roll import METER_BY_TOPIC, Roller, RollRules
-from streams.core.windows.sums import Origin, SeriesKey, Tick, Watermark, ticks_to_json, watermark_to_json
+from streams.core.windows.sums import SeriesKey
+from streams.core.windows.ticks import Origin, Ticks, Watermark, dealt, pieces
+from streams.core.windows.ticks_json import ticks_to_json, watermark_to_json
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
 from streams.stages.sending import Send
 
 log = structlog.get_logger(__name__)
-
-TICKS_PER_RECORD = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +92,21 @@ class RollService(ConsumingService[RollState]):
     def snapshot(self, state: RollState) -> State:
         return state.roller.snapshot()
 
-    def _sends(self, said: Iterable[Tick | Watermark]) -> list[Send]:
+    def _sends(self, said: Sequence[Ticks | Watermark]) -> list[Send]:
         """Ticks first, then the watermarks to every partition: what they speak of stands before them."""
-        windows: dict[tuple[Meter, int, int, int], list[Tick]] = {}
-        marks: list[Watermark] = []
-        for one in said:
-            if isinstance(one, Watermark):
-                marks.append(one)
-            else:
-                window, partition = one.window, series_partition(one.window.series, self._layout.ticks)
-                windows.setdefault((window.meter, window.seconds, window.start, partition), []).append(one)
+        partitions = self._layout.ticks
         ticks = [
-            Send(self._ticks, None, ticks_to_json(group), key[-1], headers=DEALT_HEADERS)
-            for key, all_of in windows.items()
-            for group in _in_groups(all_of)
-        ]
-        values = [watermark_to_json(mark) for mark in marks]
-        spread = [(value, partition) for value in values for partition in range(self._layout.ticks)]
+            Send(self._ticks, None, ticks_to_json(piece), partition, headers=DEALT_HEADERS)
+            for one in said if isinstance(one, Ticks)
+            for partition, here in dealt(one, lambda series: series_partition(series, partitions)).items()
+            for piece in pieces(here)
+        ]  # fmt: skip
+        values = [watermark_to_json(mark) for mark in said if isinstance(mark, Watermark)]
+        spread = [(value, partition) for value in values for partition in range(partitions)]
         return ticks + [
             Send(self._ticks, None, value, partition, fence=number == 0, headers=DEALT_HEADERS)
             for number, (value, partition) in enumerate(spread)
         ]
-
-
-def _in_groups(ticks: list[Tick]) -> Iterator[list[Tick]]:
-    """A record must not outgrow its topic: a window with very many series goes in several."""
-    for at in range(0, len(ticks), TICKS_PER_RECORD):
-        yield ticks[at : at + TICKS_PER_RECORD]
 
 
 @lru_cache(maxsize=200_000)

@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.topics import ALERTS, FINDINGS, TICKS
 from schemas.watch import Mark
-from streams.core.windows.sums import Watermark, from_json
+from streams.core.windows.ticks import Watermark
+from streams.core.windows.ticks_json import from_json
 from streams.io import kafka
 from streams.settings import Settings
 

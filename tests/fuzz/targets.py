@@ -27,7 +27,7 @@ from streams.core.landing.land import TABLES
 from streams.core.usage.charge import Charger
 from streams.core.usage.decode import RawRecord
 from streams.core.usage.redrive import NotRedrivableError, again
-from streams.core.windows.sums import from_json
+from streams.core.windows.ticks_json import from_json
 from streams.io.checkpoints import CheckpointError, Checkpoints
 from streams.io.rates import RatesError, load_pricer
 from streams.io.rules import load_tagger

@@ -13,7 +13,9 @@ from aiokafka import TopicPartition
 
 from schemas.topics import CHARGES, TICKS, TOKEN_CALLS
 from streams.core.detect.merge import Complete, Merger
-from streams.core.windows.sums import Origin, SeriesKey, Watermark, Window, from_json
+from streams.core.windows.sums import SeriesKey, Window
+from streams.core.windows.ticks import Origin, Watermark
+from streams.core.windows.ticks_json import from_json
 from streams.io import kafka as brokers
 from streams.io.clickhouse import ClickHouseStore
 from streams.settings import ClickHouse, Settings
@@ -78,8 +80,8 @@ async def first_window(settings: Settings) -> dict[SeriesKey, Window]:
                     if isinstance(said, Watermark):
                         found += mergers[tp.partition].watermark(said)
                         continue
-                    for tick in said:
-                        mergers[tp.partition].tick(tick)
+                    for ticks in said:
+                        mergers[tp.partition].ticks(ticks)
     finally:
         await consumer.stop()
     if not all(merger.released().get(PACE, 0) > BEGIN.timestamp() for merger in mergers):

@@ -18,7 +18,7 @@ from schemas.wire import FORMAT, HEADER, HEADERS, IncompatibleError, check_forma
 from streams.core.columns.packed import unpack
 from streams.core.detect.feedback import feedback_from_json
 from streams.core.landing.land import TABLES
-from streams.core.windows.sums import from_json
+from streams.core.windows.ticks_json import from_json
 from streams.io.checkpoints import CheckpointError, Checkpoints, CheckpointVersionError
 from streams.stages.alert import RECORD
 

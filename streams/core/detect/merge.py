@@ -1,4 +1,4 @@
-"""Puts a window's partial sums together: a series has events in many partitions of `spend.charges`.
+"""Puts a window's parts together: a series has events in many partitions of `spend.charges`.
 
 A window is complete when every one that may speak has said so. Then, and only then, it is released, in order of time,
 so that detection sees the same whatever the partitioning.
@@ -9,39 +9,34 @@ partitions of `spend.charges` are waited for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records import Meter
 from schemas.topics import CHARGES
-from streams.core.windows.roll import dearest
-from streams.core.windows.sums import (
-    Origin,
-    SeriesKey,
-    Sums,
-    Tick,
-    Watermark,
-    Window,
-    from_json,
-    ticks_to_json,
-)
+from streams.core.windows.sums import SeriesKey, Window
+from streams.core.windows.ticks import Origin, Part, Ticks, Watermark, together, windows_of
+from streams.core.windows.ticks_json import from_json, ticks_to_json
 
 Pace = tuple[Meter, int]
 MAX_SILENT_WINDOWS = 10_000
+VERSION, READS = 2, (1, 2)  # of a snapshot; 1 held each series' own ticks
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
     """All series of one window (`start`, `seconds`) of one meter. A series that is not here spent nothing in it.
 
-    Windows of one pace follow each other without a gap, empty ones included, but for holes of over
-    `MAX_SILENT_WINDOWS`.
+    `parts` is what they were made of, the dearest first. Windows of one pace follow each other without a gap, empty
+    ones included, but for holes of over `MAX_SILENT_WINDOWS`.
     """
 
     meter: Meter
     seconds: int
     start: int  # epoch seconds UTC
     windows: dict[SeriesKey, Window]
+    parts: Sequence[Part] = ()
 
     @property
     def end(self) -> int:
@@ -55,7 +50,7 @@ class _Lane:
 
     said: dict[Origin, int] = field(default_factory=dict)
     idle: set[Origin] = field(default_factory=set)
-    waiting: dict[int, dict[SeriesKey, dict[Origin, Window]]] = field(default_factory=dict)
+    waiting: dict[int, dict[Origin, dict[int, Ticks]]] = field(default_factory=dict)  # by their pieces
     released: int = 0  # windows that end at or before are gone
     next: int | None = None  # start of the first window not released yet; None until the first came
 
@@ -66,20 +61,22 @@ class Merger:
     def __init__(self, max_cells: int = 24) -> None:
         self._max_cells = max_cells
         self._lanes: dict[Pace, _Lane] = {}
-        self.late = 0  # ticks whose window was released before they came
+        self.late = 0  # windows that were released before an origin had said what it had of them
 
     def expect(self, meter: Meter, seconds: int, origin: Origin) -> None:
         """Wait for this origin from the start, though it has not spoken yet."""
         self._lane((meter, seconds)).said.setdefault(origin, 0)
 
-    def tick(self, tick: Tick) -> None:
-        """Take in an upsert: the newest of (series, window, origin) counts."""
-        window = tick.window
-        lane = self._lane((window.meter, window.seconds))
-        if window.end <= lane.released:
+    def ticks(self, ticks: Ticks) -> None:
+        """Take in what an origin has of a window: the newest counts."""
+        lane = self._lane((ticks.meter, ticks.seconds))
+        if ticks.end <= lane.released:
             self.late += 1
             return
-        lane.waiting.setdefault(window.start, {}).setdefault(window.series, {})[tick.origin] = window
+        of_window = lane.waiting.setdefault(ticks.start, {})
+        if ticks.piece == 0:
+            of_window[ticks.origin] = {}
+        of_window.setdefault(ticks.origin, {})[ticks.piece] = ticks
 
     def watermark(self, mark: Watermark) -> list[Complete]:
         """Take in how far an origin has come; returns the windows that are complete now, in order of time."""
@@ -111,9 +108,10 @@ class Merger:
         lane.released = upto
         out = []
         for start in self._starts(lane, seconds, upto):
-            parts = lane.waiting.pop(start, {})
-            merged = {key: self._merge(parts[key]) for key in sorted(parts) if parts[key]}
-            out.append(Complete(meter, seconds, start, merged))
+            said = lane.waiting.pop(start, {})
+            parts = together(ticks.parts for origin in sorted(said) for ticks in said[origin].values())
+            windows = windows_of(meter, seconds, start, parts, self._max_cells)
+            out.append(Complete(meter, seconds, start, windows, parts))
             lane.next = start + seconds
         return out
 
@@ -128,33 +126,10 @@ class Merger:
         # After a very long silence (a history with a hole) the empty windows would say nothing new.
         return list(steps) if len(steps) <= MAX_SILENT_WINDOWS + len(spoken) else spoken
 
-    def _merge(self, parts: dict[Origin, Window]) -> Window:
-        ordered = [parts[origin] for origin in sorted(parts, key=lambda o: (o.topic, o.partition))]
-        if len(ordered) == 1:
-            return ordered[0]
-        first = ordered[0]
-        whole = Window(first.meter, first.series, first.start, first.seconds, Sums())
-        for part in ordered:
-            whole.sums.add(part.sums)
-            for step, count in part.aligned.items():
-                whole.aligned[step] = whole.aligned.get(step, 0) + count
-        if all(part.alone and part.cells[0][0] == first.cells[0][0] for part in ordered):
-            whole.cells = [(first.cells[0][0], whole.sums)]
-            return whole
-        cells: dict[SeriesKey, Sums] = {}
-        for part in ordered:
-            for key, sums in part.cells:
-                into = cells.get(key)
-                if into is None:
-                    into = cells[key] = Sums()
-                into.add(sums)
-        whole.cells = dearest(list(cells.items()), self._max_cells)
-        return whole
-
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""
         return {
-            "version": 1,
+            "version": VERSION,
             "late": self.late,
             "lanes": [
                 {
@@ -163,10 +138,10 @@ class Merger:
                     "next": lane.next,
                     "said": [[o.topic, o.partition, time, o in lane.idle] for o, time in lane.said.items()],
                     "waiting": [
-                        ticks_to_json([Tick(window, origin)]).decode()
-                        for series in lane.waiting.values()
-                        for parts in series.values()
-                        for origin, window in parts.items()
+                        ticks_to_json(ticks).decode()
+                        for said in lane.waiting.values()
+                        for pieces in said.values()
+                        for ticks in pieces.values()
                     ],
                 }
                 for pace, lane in self._lanes.items()
@@ -175,10 +150,8 @@ class Merger:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot. Raises ValueError on a version that this code does not know."""
-        if state.get("version") != 1:
-            raise ValueError(
-                f"merge state of version {state.get('version')!r} can't be read; this code reads version 1"
-            )
+        if state.get("version") not in READS:
+            raise ValueError(f"merge state of version {state.get('version')!r} can't be read; this code reads {READS}")
         self.late = state["late"]
         self._lanes = {}
         for wire in state["lanes"]:
@@ -194,12 +167,12 @@ class Merger:
                     lane.idle.add(origin)
             for text in wire["waiting"]:
                 ticks = from_json(text.encode())
-                for tick in ticks if isinstance(ticks, list) else ():
-                    self.tick(tick)
+                for one in ticks if isinstance(ticks, list) else ():
+                    self.ticks(one)
 
 
 def _void(lane: _Lane, mark: Watermark) -> None:
     """What an origin said of windows that end after the mark is another's to say."""
-    for start, series in lane.waiting.items():
-        for parts in series.values() if start + mark.seconds > mark.time else ():
-            parts.pop(mark.origin, None)
+    for start, of_window in lane.waiting.items():
+        if start + mark.seconds > mark.time:
+            of_window.pop(mark.origin, None)

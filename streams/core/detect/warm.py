@@ -16,7 +16,8 @@ from streams.core.columns.packed import ChargeBatch
 from streams.core.detect.merge import Complete, Merger
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.roll import Roller, RollRules
-from streams.core.windows.sums import SeriesKey, Tick
+from streams.core.windows.sums import SeriesKey
+from streams.core.windows.ticks import Ticks
 
 Pace = tuple[Meter, int]
 ORIGIN = "history"  # the one source partition that a history is
@@ -30,11 +31,12 @@ class History:
         roll: RollRules,
         watch: WatchRules,
         *,
+        max_cells: int,
         partitions: int,
         partition_of: Callable[[SeriesKey, int], int],
     ) -> None:
         self._roller = Roller(roll)
-        self._merger = Merger(roll.max_cells)
+        self._merger = Merger(max_cells)
         self._watches = [Watch(watch) for _ in range(partitions)]
         self._partition_of = partition_of
         self._taken = 0
@@ -54,8 +56,8 @@ class History:
         first, self._taken = self._taken, self._taken + records
         block = replace(block, records=block.records + first)
         for said in self._roller.add(ChargeBatch(ORIGIN, 0, first, self._taken - 1, block)):
-            if isinstance(said, Tick):
-                self._merger.tick(said)
+            if isinstance(said, Ticks):
+                self._merger.ticks(said)
                 continue
             for complete in self._merger.watermark(said):
                 self._learn(complete)

@@ -11,7 +11,7 @@ An event lives in one partition of `spend.charges`, by its identity, so one memo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ from streams.core.columns.block import Block, Mask, Whole, joined
 from streams.core.columns.packed import ChargeBatch
 from streams.core.windows.identities import Identities
 from streams.core.windows.parts import LEAF, READ, Leaf, cells
-from streams.core.windows.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, series_key
+from streams.core.windows.sums import SeriesKey, Sums, series_key
+from streams.core.windows.ticks import Origin, Part, Ticks, Watermark
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
 MOST_LEAD_SECONDS = 1.25  # what it may take a record to be read and the next pulse to come, which is due each second
 CLOCK_SLACK_SECONDS = 0.25  # what a record takes to the broker, beside the grace, before the clock closes a window
 HOUR, DAY = 3600, 86_400
-STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Tick.aligned
+STEPS = (60, 300, HOUR, DAY)  # the buckets that sources report by; see Part.aligned
 MAX_HOLES = 1000  # gaps that never fill (compaction, transaction markers) must not grow without bound
 MICROS = 1_000_000
 MOST_BEHIND = DAY  # how much longer than the horizon events are known where a source partition is that far behind
@@ -38,7 +39,7 @@ FLOOD = "(too many)"  # the principal that the parts beyond `max_leaves` are sum
 ROLLED = READ | {"type", "time", "period_start", "period_end"}  # the fields of charges that are looked at here
 
 Pace = tuple[Meter, int]
-Said = list[Tick | Watermark]
+Said = list[Ticks | Watermark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class RollRules:
     graces: dict[Meter, float]
     series: tuple[tuple[str, ...], ...]
     dedup_seconds: float = 3600.0  # 0 where whoever calls sees to it that each event comes once
-    max_cells: int = 24
     max_leaves: int = 50_000
     idle_seconds: float = 10.0
     follow_clock_within_seconds: float = 300.0
@@ -317,32 +317,16 @@ class Roller:
             if lane.said == (lane.released, lane.idle):
                 continue
             for start in sorted(start for start in lane.open if start + pace[1] <= lane.released):
-                said += self._ticks(pace, start, lane.open.pop(start))
+                said.append(self._ticks(pace, start, lane.open.pop(start)))
             said.append(Watermark(*pace, self._origin, lane.released, idle=lane.idle))
             lane.said = lane.released, lane.idle
         return said
 
-    def _ticks(self, pace: Pace, start: int, window: _Open) -> list[Tick]:
-        by_series: dict[SeriesKey, Window] = {}
-        leaves = [(*self._series_of(leaf), sums, window.aligned.get(leaf)) for leaf, sums in window.leaves.items()]
-        leaves.sort(
-            key=lambda leaf: (-leaf[2].usd, -leaf[2].at_risk_usd, leaf[0])
-        )  # once for all series: see `dearest`
-        most = self._rules.max_cells
-        for key, all_series, sums, aligned in leaves:
-            for series in all_series:
-                into = by_series.get(series)
-                if into is None:  # most series have one part, whose sums are theirs: see `Window.alone`
-                    into = by_series[series] = Window(pace[0], series, start, pace[1], sums)
-                else:
-                    if into.alone:
-                        into.sums = replace(into.sums)
-                    into.sums.add(sums)
-                if len(into.cells) < most:
-                    into.cells.append((key, sums))
-                for step, count in aligned.items() if aligned else ():
-                    into.aligned[step] = into.aligned.get(step, 0) + count
-        return [Tick(by_series[series], self._origin) for series in sorted(by_series)]
+    def _ticks(self, pace: Pace, start: int, window: _Open) -> Ticks:
+        parts = [
+            Part(*self._series_of(leaf), sums, window.aligned.get(leaf) or {}) for leaf, sums in window.leaves.items()
+        ]
+        return Ticks(*pace, start, self._origin, [part for part in parts if part.series])
 
     def _series_of(self, leaf: Leaf) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
         """A leaf's own name, and the series that it is part of. Remembered: it is asked for in every window."""
@@ -461,11 +445,6 @@ def _lead(source: _Source, now: float) -> float:
         ahead = now - source.heard if source.heard else 0.0
         source.lead = ahead if ahead > MOST_LEAD_SECONDS else 0.0
     return source.lead
-
-
-def dearest(cells: list[tuple[SeriesKey, Sums]], most: int) -> list[tuple[SeriesKey, Sums]]:
-    """The cells of most dollars (then most at risk), dearest first; ties by name, so that a re-run cuts the same."""
-    return sorted(cells, key=lambda cell: (-cell[1].usd, -cell[1].at_risk_usd, cell[0]))[:most]
 
 
 _PRINCIPAL = LEAF.index("principal")

@@ -13,21 +13,21 @@ from streams.core.detect.merge import Merger
 from streams.core.detect.watch import Watch
 from streams.core.usage.decode import Rejection
 from streams.core.windows.roll import Roller
-from streams.core.windows.sums import Tick
+from streams.core.windows.ticks import Ticks
 from streams.settings import Settings
 
 
 class Counting(Merger):
-    """A merger that counts the events of the ticks of everything."""
+    """A merger that counts the events of all parts."""
 
     events = 0
     dollars = Decimal(0)
 
-    def tick(self, tick: Tick) -> None:
-        if not tick.window.series:
-            self.events += tick.window.sums.events
-            self.dollars += tick.window.sums.usd
-        super().tick(tick)
+    def ticks(self, ticks: Ticks) -> None:
+        for part in ticks.parts:
+            self.events += part.sums.events
+            self.dollars += part.sums.usd
+        super().ticks(ticks)
 
 
 def new(settings: Settings) -> tuple[Replay, Counting]:

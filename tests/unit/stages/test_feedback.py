@@ -18,7 +18,9 @@ from schemas.watch import Feedback, Finding, FindingKind, Says
 from streams.core.detect.feedback import feedback_from_json
 from streams.core.detect.watch import WatchRules
 from streams.core.windows.roll import FLOOD
-from streams.core.windows.sums import Origin, SeriesKey, Sums, Tick, Watermark, Window, ticks_to_json, watermark_to_json
+from streams.core.windows.sums import SeriesKey, Sums
+from streams.core.windows.ticks import Origin, Part, Ticks, Watermark
+from streams.core.windows.ticks_json import ticks_to_json, watermark_to_json
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -68,9 +70,9 @@ def windows(usual: int, loop: int) -> list[bytes]:
 
 
 def _window(start: int, series: SeriesKey, sums: Sums) -> list[bytes]:
-    window = Window(METER, series, start, MINUTE, sums, [(series, sums)])
+    window = Ticks(METER, MINUTE, start, ORIGIN, [Part(series, (series,), sums)])
     mark = Watermark(METER, MINUTE, ORIGIN, start + MINUTE)
-    return [ticks_to_json([Tick(window, ORIGIN)]), watermark_to_json(mark)]
+    return [ticks_to_json(window), watermark_to_json(mark)]
 
 
 def run(tmp_path: Path, values: Sequence[bytes], *, restarts: Sequence[int] = ()) -> list[dict[str, Any]]:

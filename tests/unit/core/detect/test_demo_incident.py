@@ -19,7 +19,8 @@ from streams.core.detect.watch import Watch
 from streams.core.usage.charge import Charger
 from streams.core.usage.decode import RawRecord
 from streams.core.windows.roll import Roller
-from streams.core.windows.sums import Tick, utc
+from streams.core.windows.sums import utc
+from streams.core.windows.ticks import Ticks
 from streams.demo.run import WINDOW_SECONDS
 from streams.demo.workload import CULPRIT, Workload, encode
 from streams.settings import load
@@ -58,8 +59,8 @@ def alerts(seed: int, window: int) -> Iterator[tuple[float, Alert]]:
         position = Position(TOPIC, 0, second)
         charged = charger().charge(RawRecord(encode(events), (), position, now))
         for said in roller.add(charged.batch([position])):
-            if isinstance(said, Tick):
-                merger.tick(said)
+            if isinstance(said, Ticks):
+                merger.ticks(said)
                 continue
             for complete in merger.watermark(said):
                 for finding in watch.window(complete):

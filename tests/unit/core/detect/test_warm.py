@@ -19,7 +19,7 @@ from streams.core.detect.rules import Budget
 from streams.core.detect.warm import History
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.roll import Roller, RollRules
-from streams.core.windows.sums import Origin, Tick
+from streams.core.windows.ticks import Origin, Ticks, dealt
 from streams.stages.detect import DetectState
 from streams.stages.roll import series_partition
 from tests.support.records import batch
@@ -65,7 +65,7 @@ def minutes(start: datetime, end: datetime, seed: int = 1, times: float = 1.0) -
 
 
 def warmed(start: datetime, end: datetime, rules: WatchRules = RULES) -> History:
-    history = History(ROLL, rules, partitions=PARTITIONS, partition_of=series_partition)
+    history = History(ROLL, rules, max_cells=24, partitions=PARTITIONS, partition_of=series_partition)
     for charges in minutes(start, end):
         history.add(Block.of(charges, [0] * len(charges)), 1)
     return history
@@ -94,9 +94,10 @@ def _partition(partition: int, state: dict[str, Any] | None, said: Sequence[Any]
     merger.expect("token_call", 60, ORIGIN)
     out: list[Finding] = []
     for one in said:
-        if isinstance(one, Tick):
-            if series_partition(one.window.series, PARTITIONS) == partition:
-                merger.tick(one)
+        if isinstance(one, Ticks):
+            here = dealt(one, lambda series: series_partition(series, PARTITIONS)).get(partition)
+            if here is not None:
+                merger.ticks(here)
             continue
         for complete in merger.watermark(one):
             out += detect.window(complete)

@@ -26,7 +26,9 @@ from streams.core.columns.dealing import Dealer
 from streams.core.columns.packed import CaughtUp, ChargeBatch, pulse
 from streams.core.detect.merge import Complete, Merger
 from streams.core.windows.roll import FLOOD, Roller, RollRules
-from streams.core.windows.sums import Origin, Sums, Tick, Watermark, from_json, ticks_to_json, watermark_to_json
+from streams.core.windows.sums import Sums, Window
+from streams.core.windows.ticks import Origin, Ticks, Watermark, together, windows_of
+from streams.core.windows.ticks_json import from_json, ticks_to_json, watermark_to_json
 from tests.support.records import batch
 
 FORMATS = Path(__file__).parents[3] / "support" / "formats"
@@ -54,14 +56,27 @@ def record(offset: int, *charges: Charge, partition: int = 0, topic: str = "usag
     return batch(*charges, offset=offset, partition=partition, topic=topic)
 
 
-def ticks(said: Iterable[Tick | Watermark]) -> list[Tick]:
-    return [one for one in said if isinstance(one, Tick)]
+def ticks(said: Iterable[Ticks | Watermark]) -> list[Ticks]:
+    return [one for one in said if isinstance(one, Ticks)]
 
 
-def total(said: Iterable[Tick | Watermark]) -> list[tuple[int, Decimal]]:
+def windows(said: Iterable[Ticks | Watermark]) -> list[Window]:
+    """The series of each window that was told."""
+    return [
+        window
+        for one in ticks(said)
+        for window in windows_of(one.meter, one.seconds, one.start, together([one.parts]), 24).values()
+    ]
+
+
+def everything(said: Iterable[Ticks | Watermark]) -> list[Window]:
+    return [window for window in windows(said) if window.series == ()]
+
+
+def total(said: Iterable[Ticks | Watermark]) -> list[tuple[int, Decimal]]:
     """Start (seconds after START) and dollars of the windows of everything."""
     base = int(START.timestamp())
-    return [(one.window.start - base, one.window.sums.usd) for one in ticks(said) if one.window.series == ()]
+    return [(window.start - base, window.sums.usd) for window in everything(said)]
 
 
 def test_a_window_closes_when_the_watermark_passes_its_end_and_the_grace() -> None:
@@ -81,12 +96,11 @@ def test_a_watermark_follows_the_ticks_it_speaks_of() -> None:
 def test_each_series_gets_its_sums_and_cells() -> None:
     roller = Roller(RULES)
     said = roller.add(record(0, charge(1), charge(2, team="u", principal="l"), charge(30)))
-    sums = {one.window.series: one.window.sums.usd for one in ticks(said) if one.window.start == START.timestamp()}
+    sums = {window.series: window.sums.usd for window in windows(said) if window.start == START.timestamp()}
     assert sums[()] == 2
     assert sums[("team", "u"),] == 1
     assert sums[("model", "m"), ("team", "u")] == 1
-    everything = next(one for one in ticks(said) if one.window.series == ())
-    assert sum(cell.usd for _, cell in everything.window.cells) == 2
+    assert sum(cell.usd for _, cell in everything(said)[0].cells) == 2
 
 
 def test_a_redelivered_record_adds_nothing() -> None:
@@ -107,8 +121,8 @@ def test_a_redelivered_record_adds_nothing_although_its_events_are_forgotten() -
                   "period_end": START + timedelta(hours=hour + 1)}  # fmt: skip
         roller.add(record(hour, charge(3600 * hour, **period), topic="usage.line-items"))
     roller.add(first)
-    days = [one for one in ticks(roller.flush()) if one.window.seconds == 86_400 and one.window.series == ()]
-    assert [one.window.sums.usd for one in days] == [Decimal(1)]
+    days = [window for window in everything(roller.flush()) if window.seconds == 86_400]
+    assert [window.sums.usd for window in days] == [Decimal(1)]
 
 
 def test_a_record_that_was_overtaken_is_still_taken_once() -> None:
@@ -201,19 +215,19 @@ def test_unpriced_adds_risk_and_no_dollars() -> None:
     roller = Roller(RULES)
     unknown = charge(1, effective_cost_usd=None, price_status=PriceStatus.UNPRICED, estimated_cost=Decimal(3))
     roller.add(record(0, unknown))
-    everything = next(one for one in ticks(roller.flush()) if one.window.series == ())
-    assert everything.window.sums.usd == 0
-    assert everything.window.sums.at_risk_usd == 3
-    assert everything.window.sums.unpriced_events == 1
+    (window,) = everything(roller.flush())
+    assert window.sums.usd == 0
+    assert window.sums.at_risk_usd == 3
+    assert window.sums.unpriced_events == 1
 
 
 def test_idle_dollars_of_a_gpu() -> None:
     roller = Roller(RULES)
     gpu = {"type": GPU_USAGE, "gpu_minutes": Decimal(8), "cluster": "c", "utilization": 0.25}
     roller.add(record(0, charge(1, **gpu), topic="usage.gpu"))
-    everything = next(one for one in ticks(roller.flush()) if one.window.series == ())
-    assert (everything.window.meter, everything.window.seconds) == ("gpu_usage", 60)
-    assert everything.window.sums.idle_usd == Decimal("0.75")
+    (window,) = everything(roller.flush())
+    assert (window.meter, window.seconds) == ("gpu_usage", 60)
+    assert window.sums.idle_usd == Decimal("0.75")
 
 
 @pytest.mark.parametrize(("hours", "seconds"), [(1, 3600), (24, 86_400)])
@@ -221,8 +235,8 @@ def test_a_line_item_is_watched_by_its_own_charge_period(hours: int, seconds: in
     roller = Roller(RULES)
     period = {"type": LINE_ITEM, "period_start": START, "period_end": START + timedelta(hours=hours)}
     roller.add(record(0, charge(hours * 3600, **period), topic="usage.line-items"))
-    (tick,) = (one for one in ticks(roller.flush()) if one.window.series == ())
-    assert (tick.window.start, tick.window.seconds) == (int(START.timestamp()), seconds)
+    (window,) = everything(roller.flush())
+    assert (window.start, window.seconds) == (int(START.timestamp()), seconds)
 
 
 def test_all_items_of_an_hour_are_in_its_window_whatever_their_number() -> None:
@@ -245,7 +259,7 @@ def test_events_at_bucket_ends_are_counted_as_such() -> None:
     roller = Roller(RULES)
     said = roller.add(record(0, charge(59.999), charge(299.999, id="five"), charge(301.5, id="call")))
     said += roller.flush()
-    aligned = {one.window.end: one.window.aligned for one in ticks(said) if one.window.series == ()}
+    aligned = {window.end: window.aligned for window in everything(said)}
     base = int(START.timestamp())
     assert aligned == {base + 60: {60: 1}, base + 300: {60: 1, 300: 1}, base + 310: {}}
 
@@ -254,7 +268,7 @@ def test_a_flood_of_keys_stays_bounded() -> None:
     few = RollRules(windows=RULES.windows, graces=RULES.graces, series=((), ("principal",)), max_leaves=10)
     roller = Roller(few)
     roller.add(record(0, *(charge(1, id=str(n), principal=f"k{n}") for n in range(100))))
-    sums = {one.window.series: one.window.sums.usd for one in ticks(roller.flush())}
+    sums = {window.series: window.sums.usd for window in windows(roller.flush())}
     assert sums[()] == 100
     assert sums[("principal", FLOOD),] == 90
     assert len(sums) == 12
@@ -272,12 +286,11 @@ def test_silence_closes_what_is_open_and_says_so() -> None:
 def test_what_goes_to_kafka_is_what_the_contract_says() -> None:
     roller = Roller(RULES)
     for one in roller.add(record(0, charge(59.999), charge(100))) + roller.flush():
-        if isinstance(one, Tick):
-            value = ticks_to_json([one])
+        if isinstance(one, Ticks):
+            value = ticks_to_json(one)
             contract = TicksContract.model_validate_json(value)
-            (tick,) = contract.ticks
-            assert Decimal(tick.sums[SUMS.index("usd")]) == one.window.sums.usd
-            assert contract.window_start.timestamp() == one.window.start
+            assert [Decimal(usd) for usd in contract.sums["usd"]] == [part.sums.usd for part in one.parts]
+            assert contract.window_start.timestamp() == one.start
             assert from_json(value) == [one]
         else:
             value = watermark_to_json(one)
@@ -330,7 +343,7 @@ def test_a_history_is_over_once_its_source_has_been_silent_for_long() -> None:
 def test_a_clock_that_is_ahead_closes_no_window_whose_events_are_on_their_way(ahead: float) -> None:
     """`price` may run on a machine with a wrong clock: what is watched is the same, to the second."""
     roller = Roller(RULES)
-    said: list[Tick | Watermark] = []
+    said: list[Ticks | Watermark] = []
     for second in range(60):
         said += roller.add(record(second, charge(second)))
         said += roller.add(caught_up(second + 0.5 + ahead))
@@ -394,10 +407,10 @@ class Pipeline:
             for roller in self.rollers:
                 self._merge(roller.quiet(Origin("usage.token-calls", source), "token_call"))
 
-    def _merge(self, said: Iterable[Tick | Watermark]) -> None:
+    def _merge(self, said: Iterable[Ticks | Watermark]) -> None:
         for one in said:
-            if isinstance(one, Tick):
-                self.merger.tick(one)
+            if isinstance(one, Ticks):
+                self.merger.ticks(one)
             else:
                 self.out += self.merger.watermark(one)
 
@@ -515,7 +528,7 @@ def test_a_restart_from_a_snapshot_changes_nothing(events: list[tuple[int, str, 
 @given(EVENTS, st.integers(0, 100))
 def test_a_merger_restored_from_a_snapshot_goes_on_the_same(events: list[tuple[int, str, int]], cut: int) -> None:
     roller = Roller(RULES)
-    said: list[Tick | Watermark] = []
+    said: list[Ticks | Watermark] = []
     for n, (at, key, _) in enumerate(sorted(events)):
         said += roller.add(record(n, charge(at, id=str(n), principal=key)))
     said += roller.flush()
@@ -527,8 +540,8 @@ def test_a_merger_restored_from_a_snapshot_goes_on_the_same(events: list[tuple[i
             restored.restore(json.loads(json.dumps(second.snapshot())))
             second = restored
         for merger, into in ((straight, out[0]), (second, out[1])):
-            if isinstance(one, Tick):
-                merger.tick(one)
+            if isinstance(one, Ticks):
+                merger.ticks(one)
             else:
                 into.extend(merger.watermark(one))
     assert plain(out[0]) == plain(out[1])
@@ -545,17 +558,17 @@ def test_a_state_in_which_source_partitions_had_windows_of_their_own_is_gone_on_
     for text in written["told_before"] + written["told_after"]:
         told = from_json(text.encode())
         assert isinstance(told, list)
-        for tick in told:
-            assert tick.origin in sources
-            merger.tick(tick)
+        for ticks_of_one in told:
+            assert ticks_of_one.origin in sources
+            merger.ticks(ticks_of_one)
     again = charge(1.5, id="copied")
     said = roller.add(record(2, charge(23)), record(1, again, charge(24), partition=4))
     over = [one for one in said if isinstance(one, Watermark) and one.over]
     assert {(one.origin, one.time - int(START.timestamp())) for one in over} == {(sources[0], 10), (sources[1], 0)}
     found: list[Complete] = []
     for one in said + roller.flush():
-        if isinstance(one, Tick):
-            merger.tick(one)
+        if isinstance(one, Ticks):
+            merger.ticks(one)
         else:
             found += merger.watermark(one)
     usd = {one.start - int(START.timestamp()): one.windows[()].sums.usd for one in found}
