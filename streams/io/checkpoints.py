@@ -1,6 +1,7 @@
 """What a stage knows, kept together with the offset that it has come to: one file per stage and partition.
 
-A file is one line of JSON (format, version, offset, sha256 of the rest) and the zlib-compressed JSON of the checkpoint.
+A file is one line of JSON (format, version, offset, sha256 of the rest) and the zstd-compressed JSON of the checkpoint
+(zlib in version 1).
 It is written beside, synced, and moved into place, so that a reader sees the whole old or the whole new one, whatever
 is killed in between. No pickle: a checkpoint can't run code, and another version can read it.
 """
@@ -16,13 +17,15 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Protocol
 
 import orjson
+import pyarrow as pa
 
 from schemas.wire import IncompatibleError
 
 FORMAT = "spendstream-checkpoint"
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 1_024
-ZLIB_LEVEL = 1  # states are mostly digits and short names: higher levels cost much time for few bytes
+# States are mostly digits and identities: higher levels, and zlib at any, cost much time for few bytes.
+ZSTD = pa.Codec("zstd", compression_level=1)
 
 State = dict[str, Any]
 """What JSON can hold, with text keys. Money goes in as text, times as RFC 3339 text."""
@@ -100,7 +103,7 @@ class Checkpoints:
 
 
 def _encode(body: State) -> bytes:
-    packed = zlib.compress(orjson.dumps(body), ZLIB_LEVEL)
+    packed: bytes = ZSTD.compress(orjson.dumps(body), asbytes=True)
     digest = hashlib.sha256(packed).hexdigest()
     header = {"format": FORMAT, "version": VERSION, "offset": body["offset"], "sha256": digest}
     return orjson.dumps(header) + b"\n" + packed
@@ -114,22 +117,28 @@ def _decode(data: bytes, path: Path) -> State:
         raise _unusable(path, "its header can't be read") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _unusable(path, "it is no checkpoint")
-    if header.get("version") != VERSION:
+    if header.get("version") not in range(1, VERSION + 1):
         raise CheckpointVersionError(
-            f"checkpoint {path}: it has version {header.get('version')}, and this release reads version {VERSION}: "
+            f"checkpoint {path}: it has version {header.get('version')}, and this release reads 1 to {VERSION}: "
             "run the release that wrote it, or move it away to go on from the committed offset without what was learnt"
         )
     if header.get("sha256") != hashlib.sha256(packed).hexdigest():
         raise _unusable(path, "its content doesn't match its sha256")
     try:
-        body: State = orjson.loads(zlib.decompress(packed))
-    except (zlib.error, orjson.JSONDecodeError):
+        whole = zlib.decompress(packed) if header["version"] == 1 else _unzipped(packed)
+        body: State = orjson.loads(whole)
+    except (zlib.error, OSError, orjson.JSONDecodeError):
         raise _unusable(path, "its content can't be read") from None
     if not isinstance(body, dict) or not {"offset", "state"} <= body.keys() or not isinstance(body["state"], dict):
         raise _unusable(path, "its content is not a state")
     if body["offset"] != header.get("offset"):
         raise _unusable(path, "its header and its content name different offsets")
     return body
+
+
+def _unzipped(packed: bytes) -> bytes:
+    with pa.CompressedInputStream(pa.py_buffer(packed), "zstd") as stream:
+        return bytes(stream.read())
 
 
 def _offset_of(path: Path) -> int | None:

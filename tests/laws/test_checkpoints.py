@@ -85,8 +85,8 @@ def test_every_flipped_byte_is_noticed(store: Checkpoints) -> None:
 def test_another_version_is_refused_with_both_versions(store: Checkpoints) -> None:
     store.save(*KEY, offset=1, state={})
     path = store.path(*KEY)
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":9'))
-    with pytest.raises(CheckpointError, match="version 9, and this release reads version 1"):
+    path.write_bytes(path.read_bytes().replace(b'"version":2', b'"version":9'))
+    with pytest.raises(CheckpointError, match="version 9, and this release reads 1 to 2"):
         store.load(*KEY)
 
 

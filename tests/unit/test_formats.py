@@ -93,7 +93,7 @@ def test_a_checkpoint_of_a_newer_release_is_refused_with_its_mend(tmp_path: Path
     store = Checkpoints(tmp_path)
     path = store.path("roll", "spend.charges", 0)
     path.parent.mkdir()
-    path.write_bytes((V1 / "roll.checkpoint").read_bytes().replace(b'"version":1', b'"version":2'))
+    path.write_bytes((V1 / "roll.checkpoint").read_bytes().replace(b'"version":1', b'"version":3'))
     with pytest.raises(CheckpointVersionError, match="run the release that wrote it, or move it away") as caught:
         store.load("roll", "spend.charges", 0)
     assert isinstance(caught.value, CheckpointError)
