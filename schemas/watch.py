@@ -45,13 +45,12 @@ class Ticks(Contract):
     topic: str
     partition: int
     piece: int = 0
-    series: list[dict[str, str]]
-    """A series names its dimensions in the order of `DIMENSIONS`."""
+    names: list[list[str]]
+    """The dimensions that series are named by (`roll.series`)."""
     parts: list[Annotated[list[str], Field(min_length=len(DIMENSIONS), max_length=len(DIMENSIONS))]]
-    """Each part's values in the order of `DIMENSIONS`, empty where it has none: with the names thousands of parts would
-    be several times as long."""
+    """Each part's values in the order of `DIMENSIONS`, empty where it has none."""
     members: list[list[int]]
-    """The series that each part counts in, by their places in `series`."""
+    """The series that each part counts in, by the places of their names: its values of these dimensions name it."""
     sums: dict[Literal[SUMS], list[int | str]]  # type: ignore[valid-type]  # of names that stand above once
     """Counts as numbers, money as decimal text, 0 where there is none. A column without anything is left out."""
     aligned: dict[int, dict[int, int]] = Field(default_factory=dict)

@@ -24,7 +24,7 @@ from schemas.watch import Finding
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.ticks import Origin, Ticks, windows_of
-from streams.core.windows.ticks_json import from_json, ticks_to_json
+from streams.core.windows.ticks_json import Writer, from_json
 
 NOWHERE = Origin("", 0)  # what is merged has no source partition any more
 BUFFER = 1 << 20
@@ -50,6 +50,7 @@ class Tape(Watch):
         self._to = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd")
         self._silence: tuple[Meter, int, int, int] | None = None  # meter, seconds, start, how many
         self._meters: set[Meter] = set()
+        self._write = Writer().whole
         self._line(orjson.dumps({"type": "tape", "max_cells": max_cells}))
 
     def window(self, complete: Complete) -> list[Finding]:
@@ -58,7 +59,7 @@ class Tape(Watch):
         if complete.windows:
             self._break()
             ticks = Ticks(complete.meter, complete.seconds, complete.start, NOWHERE, list(complete.parts))
-            self._line(ticks_to_json(ticks))
+            self._line(self._write(ticks))
             return []
         if self._silence is not None:
             meter, seconds, start, count = self._silence

@@ -18,8 +18,8 @@ from streams.core.columns.packed import ChargeBatch, unpack
 from streams.core.columns.reading import Unreadable
 from streams.core.windows.roll import METER_BY_TOPIC, Roller, RollRules
 from streams.core.windows.sums import SeriesKey
-from streams.core.windows.ticks import Origin, Ticks, Watermark, dealt, pieces
-from streams.core.windows.ticks_json import ticks_to_json, watermark_to_json
+from streams.core.windows.ticks import Origin, Ticks, Watermark
+from streams.core.windows.ticks_json import Writer, watermark_to_json
 from streams.io.checkpoints import State
 from streams.stages.consuming import ConsumingService
 from streams.stages.sending import Send
@@ -66,6 +66,7 @@ class RollService(ConsumingService[RollState]):
         super().__init__(*args, **kwargs)
         self._rules = rules
         self._layout = layout
+        self._writer = Writer(lambda series: series_partition(series, layout.ticks))
         self._ticks = ticks_topic
 
     def open(self, tp: TopicPartition, checkpoint: State | None) -> RollState:
@@ -94,15 +95,13 @@ class RollService(ConsumingService[RollState]):
 
     def _sends(self, said: Sequence[Ticks | Watermark]) -> list[Send]:
         """Ticks first, then the watermarks to every partition: what they speak of stands before them."""
-        partitions = self._layout.ticks
         ticks = [
-            Send(self._ticks, None, ticks_to_json(piece), partition, headers=DEALT_HEADERS)
+            Send(self._ticks, None, value, partition, headers=DEALT_HEADERS)
             for one in said if isinstance(one, Ticks)
-            for partition, here in dealt(one, lambda series: series_partition(series, partitions)).items()
-            for piece in pieces(here)
+            for partition, value in self._writer.records(one)
         ]  # fmt: skip
         values = [watermark_to_json(mark) for mark in said if isinstance(mark, Watermark)]
-        spread = [(value, partition) for value in values for partition in range(partitions)]
+        spread = [(value, partition) for value in values for partition in range(self._layout.ticks)]
         return ticks + [
             Send(self._ticks, None, value, partition, fence=number == 0, headers=DEALT_HEADERS)
             for number, (value, partition) in enumerate(spread)

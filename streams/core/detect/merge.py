@@ -17,7 +17,7 @@ from schemas.records import Meter
 from schemas.topics import CHARGES
 from streams.core.windows.sums import SeriesKey, Window
 from streams.core.windows.ticks import Origin, Part, Ticks, Watermark, together, windows_of
-from streams.core.windows.ticks_json import from_json, ticks_to_json
+from streams.core.windows.ticks_json import Writer, from_json
 
 Pace = tuple[Meter, int]
 MAX_SILENT_WINDOWS = 10_000
@@ -128,6 +128,7 @@ class Merger:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""
+        write = Writer().whole
         return {
             "version": VERSION,
             "late": self.late,
@@ -138,7 +139,7 @@ class Merger:
                     "next": lane.next,
                     "said": [[o.topic, o.partition, time, o in lane.idle] for o, time in lane.said.items()],
                     "waiting": [
-                        ticks_to_json(ticks).decode()
+                        write(ticks).decode()
                         for said in lane.waiting.values()
                         for pieces in said.values()
                         for ticks in pieces.values()

@@ -15,11 +15,11 @@ from streams.core.columns.amounts import amount, amounts, counts, equal_units, s
 from streams.core.columns.block import Block, Mask, Whole
 from streams.core.columns.grouping import grouped
 from streams.core.windows.sums import ZERO, Sums
+from streams.core.windows.ticks import Leaf
 
 LEAF = DIMENSIONS
 """What names a part of a window: the charge's fields of these names, in this order."""
 
-Leaf = tuple[str, ...]
 _PER_MILLION = Decimal("0.000001")
 # What must be the same for charges to be added up as one. Each is a bit of a charge's traits.
 KNOWN, TOKENS, PLAIN, UNOWNED, UNPRICED, METERED = (1 << bit for bit in range(6))

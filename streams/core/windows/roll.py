@@ -18,13 +18,12 @@ import numpy as np
 
 from schemas.records import METER_BY_TYPE, Meter
 from schemas.topics import CHARGES, TOPIC_BY_EVENT_TYPE
-from schemas.watch import DIMENSIONS
 from streams.core.columns.block import Block, Mask, Whole, joined
 from streams.core.columns.packed import ChargeBatch
 from streams.core.windows.identities import Identities
-from streams.core.windows.parts import LEAF, READ, Leaf, cells
-from streams.core.windows.sums import SeriesKey, Sums, series_key
-from streams.core.windows.ticks import Origin, Part, Ticks, Watermark
+from streams.core.windows.parts import LEAF, READ, cells
+from streams.core.windows.sums import Sums, series_key
+from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
 MOST_LEAD_SECONDS = 1.25  # what it may take a record to be read and the next pulse to come, which is due each second
@@ -113,7 +112,7 @@ class Roller:
         self._lanes: dict[Pace, _Lane] = {}
         self._seen: dict[Meter, dict[int, Identities]] = {}  # of events, by hour of event time
         self._taken_over: list[Watermark] = []
-        self._known: dict[Leaf, tuple[SeriesKey, tuple[SeriesKey, ...]]] = {}
+        self._known: dict[Leaf, PartName] = {}
         self.late = 0
         self.duplicates = 0
 
@@ -324,21 +323,21 @@ class Roller:
 
     def _ticks(self, pace: Pace, start: int, window: _Open) -> Ticks:
         parts = [
-            Part(*self._series_of(leaf), sums, window.aligned.get(leaf) or {}) for leaf, sums in window.leaves.items()
+            Part(self._name_of(leaf), sums, window.aligned.get(leaf) or {}) for leaf, sums in window.leaves.items()
         ]
-        return Ticks(*pace, start, self._origin, [part for part in parts if part.series])
+        return Ticks(*pace, start, self._origin, [part for part in parts if part.name.series])
 
-    def _series_of(self, leaf: Leaf) -> tuple[SeriesKey, tuple[SeriesKey, ...]]:
-        """A leaf's own name, and the series that it is part of. Remembered: it is asked for in every window."""
+    def _name_of(self, leaf: Leaf) -> PartName:
+        """Remembered: it is asked for in every window."""
         known = self._known.get(leaf)
         if known is None:
-            key = _named(leaf)
+            key = key_of(leaf)
             values = dict(key)
             wanted = (names for names in self._rules.series if all(name in values for name in names))
-            known = key, tuple(series_key({name: values[name] for name in names}) for names in wanted)
+            series = tuple(series_key({name: values[name] for name in names}) for names in wanted)
             if len(self._known) >= self._rules.max_leaves:
                 self._known.clear()
-            self._known[leaf] = known
+            known = self._known[leaf] = PartName(leaf, key, series)
         return known
 
     def snapshot(self) -> dict[str, Any]:
@@ -452,10 +451,6 @@ _PRINCIPAL = LEAF.index("principal")
 
 def _flooded(leaf: Leaf) -> Leaf:
     return (*leaf[:_PRINCIPAL], FLOOD, *leaf[_PRINCIPAL + 1 :])
-
-
-def _named(leaf: Leaf) -> SeriesKey:
-    return tuple((name, value) for name, value in zip(DIMENSIONS, leaf, strict=True) if value)
 
 
 def _places(meter: Meter, block: Block, windows: dict[Meter, int]) -> tuple[Any, Whole, Whole]:

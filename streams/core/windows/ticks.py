@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.records import Meter
+from schemas.watch import DIMENSIONS
 from streams.core.windows.sums import SeriesKey, Sums, Window
 
-MOST_PARTS = 2000  # in a record, which must not outgrow its topic
+Leaf = tuple[str, ...]
+"""A part's values in the order of `DIMENSIONS`, empty where it has none."""
 
 
 class Origin(NamedTuple):
@@ -19,12 +21,20 @@ class Origin(NamedTuple):
     partition: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartName:
+    """What a part is called, and the series that it counts in. Made once: each window has many parts."""
+
+    leaf: Leaf
+    key: SeriesKey  # the same as a series would be called
+    series: tuple[SeriesKey, ...]
+
+
 @dataclass(slots=True)
 class Part:
-    """A finest part of a window: what shares all dimensions. `series`: those that it counts in."""
+    """A finest part of a window: what shares all dimensions."""
 
-    key: SeriesKey
-    series: tuple[SeriesKey, ...]
+    name: PartName
     sums: Sums
     aligned: dict[int, int] = field(default_factory=dict)
 
@@ -62,25 +72,15 @@ class Watermark:
     over: bool = False
 
 
-def dealt(ticks: Ticks, partition_of: Callable[[SeriesKey], int]) -> dict[int, Ticks]:
-    """The window for each partition of `spend.ticks` that has series of it: the parts that count in them."""
-    out: dict[int, Ticks] = {}
-    for part in ticks.parts:
-        series_of: dict[int, list[SeriesKey]] = {}
-        for series in part.series:
-            series_of.setdefault(partition_of(series), []).append(series)
-        for partition, here in series_of.items():
-            into = out.get(partition)
-            if into is None:
-                into = out[partition] = replace(ticks, parts=[])
-            into.parts.append(Part(part.key, tuple(here), part.sums, part.aligned))
-    return out
+def key_of(leaf: Leaf) -> SeriesKey:
+    """What a part of these values is called."""
+    return tuple((name, value) for name, value in zip(DIMENSIONS, leaf, strict=True) if value)
 
 
-def pieces(ticks: Ticks) -> Iterator[Ticks]:
-    """The window in pieces that a record can hold."""
-    for number, at in enumerate(range(0, len(ticks.parts), MOST_PARTS)):
-        yield replace(ticks, parts=ticks.parts[at : at + MOST_PARTS], piece=number)
+def leaf_of(key: SeriesKey) -> Leaf:
+    """The reverse of `key_of`."""
+    named = dict(key)
+    return tuple(named.get(name, "") for name in DIMENSIONS)
 
 
 def together(said: Iterable[Sequence[Part]]) -> list[Part]:
@@ -89,20 +89,21 @@ def together(said: Iterable[Sequence[Part]]) -> list[Part]:
     Of equal dollars the one with most at risk, then by name, so that a re-run has the same order. While `roll.series`
     changes a part may count in other series in one origin than in another: there it is not the same.
     """
-    same: dict[SeriesKey, list[Part]] = {}
+    same: dict[Leaf, list[Part]] = {}
     whole: list[Part] = []
     for parts in said:
         for part in parts:
-            alike = same.setdefault(part.key, [])
-            into = next((one for one in alike if one.series == part.series), None)
+            alike = same.setdefault(part.name.leaf, [])
+            into = next((one for one in alike if one.name is part.name or one.name == part.name), None)
             if into is None:
-                into = Part(part.key, part.series, part.sums.copy(), dict(part.aligned))
+                into = Part(part.name, part.sums.copy(), dict(part.aligned))
                 alike.append(into)
                 whole.append(into)
                 continue
             into.sums.add(part.sums)
-            _count(into.aligned, part.aligned)
-    whole.sort(key=lambda part: (-part.sums.usd, -part.sums.at_risk_usd, part.key, part.series))
+            if part.aligned:
+                _count(into.aligned, part.aligned)
+    whole.sort(key=lambda part: (-part.sums.usd, -part.sums.at_risk_usd, part.name.key, part.name.series))
     return whole
 
 
@@ -110,7 +111,7 @@ def windows_of(meter: Meter, seconds: int, start: int, parts: Sequence[Part], mo
     """The series of a window, in order, each with the first `most` of its parts as cells."""
     found: dict[SeriesKey, Window] = {}
     for part in parts:
-        for series in part.series:
+        for series in part.name.series:
             into = found.get(series)
             if into is None:  # most series have one part, whose sums are theirs: see `Window.alone`
                 into = found[series] = Window(meter, series, start, seconds, part.sums)
@@ -119,7 +120,7 @@ def windows_of(meter: Meter, seconds: int, start: int, parts: Sequence[Part], mo
                     into.sums = into.sums.copy()
                 into.sums.add(part.sums)
             if len(into.cells) < most:
-                into.cells.append((part.key, part.sums))
+                into.cells.append((part.name.key, part.sums))
             if part.aligned:
                 _count(into.aligned, part.aligned)
     return {series: found[series] for series in sorted(found)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.watch import SUMS
 from streams.core.windows.sums import SeriesKey, Sums
-from streams.core.windows.ticks import Part, Ticks
+from streams.core.windows.ticks import Part, PartName, Ticks, leaf_of
 
 NUMBER_BYTES = 7
 
@@ -20,14 +20,18 @@ def by_series(window: Ticks, wire: dict[str, Any]) -> list[Ticks]:
     found: list[Ticks] = []
     for tick in wire["ticks"]:
         series: SeriesKey = tuple(tick["series"].items())
-        rest = Part(series, (series,), Sums.from_wire(tick["sums"]))  # what of it is in no part that is named
+        rest = _part(series, series, Sums.from_wire(tick["sums"]))  # what of it is in no part that is named
         rest.aligned = {int(step): count for step, count in tick["aligned"].items()}
-        named = [Part(parts[at][0], (series,), parts[at][1]) for at in tick["parts"]]
+        named = [_part(parts[at][0], series, parts[at][1]) for at in tick["parts"]]
         for part in named:
             rest.sums = _less(rest.sums, part.sums)
         rests = [rest] if rest.aligned or any(getattr(rest.sums, name) for name in SUMS) else []
         found.append(replace(window, parts=[*named, *rests], piece=_number(series)))
     return found
+
+
+def _part(key: SeriesKey, series: SeriesKey, sums: Sums) -> Part:
+    return Part(PartName(leaf_of(key), key, (series,)), sums)
 
 
 def _less(whole: Sums, part: Sums) -> Sums:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -11,36 +12,89 @@ from typing import Any
 
 import orjson
 
-from schemas.watch import COUNTS, DIMENSIONS, MONEY, SUMS
+from schemas.watch import COUNTS, MONEY, SUMS
 from streams.core.windows import ticks_2
-from streams.core.windows.sums import ZERO, SeriesKey, Sums, utc
-from streams.core.windows.ticks import Origin, Part, Ticks, Watermark
+from streams.core.windows.sums import ZERO, SeriesKey, Sums, series_key, utc
+from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of
+
+MOST_PARTS = 2000  # in a record, which must not outgrow its topic
+MOST_KNOWN = 100_000  # names of parts that are remembered
+
+Names = tuple[str, ...]
+"""The dimensions that a series is named by."""
 
 
-def ticks_to_json(ticks: Ticks) -> bytes:
-    """As `schemas.watch.Ticks` describes it."""
-    place: dict[SeriesKey, int] = {}
-    members = [[place.setdefault(series, len(place)) for series in part.series] for part in ticks.parts]
-    aligned = {
-        str(number): {str(step): count for step, count in part.aligned.items()}
-        for number, part in enumerate(ticks.parts) if part.aligned
-    }  # fmt: skip
-    return orjson.dumps(
-        {
-            "type": "ticks",
-            "meter": ticks.meter,
-            "window_start": utc(ticks.start).isoformat(),
-            "window_seconds": ticks.seconds,
-            "topic": ticks.origin.topic,
-            "partition": ticks.origin.partition,
-            "piece": ticks.piece,
-            "series": [dict(series) for series in place],
-            "parts": [_values(part.key) for part in ticks.parts],
-            "members": members,
-            "sums": _columns([part.sums for part in ticks.parts]),
-            "aligned": aligned,
-        }
-    )
+@dataclass(slots=True)
+class _Share:
+    """What one partition gets of a window: parts, and for each the series that it counts in, by their names' places."""
+
+    parts: list[Part] = field(default_factory=list)
+    members: list[list[int]] = field(default_factory=list)
+
+
+class Writer:
+    """Writes windows for the partitions of `spend.ticks`: a part goes to all that have a series that it counts in."""
+
+    def __init__(self, partition_of: Callable[[SeriesKey], int] = lambda _: 0) -> None:
+        self._partition_of = partition_of
+        self._names: dict[Names, int] = {}
+        self._known: dict[Leaf, tuple[PartName, dict[int, list[int]]]] = {}
+
+    def records(self, ticks: Ticks) -> Iterator[tuple[int, bytes]]:
+        """Partitions, and what stands there of the window; in pieces where it is large."""
+        shares: dict[int, _Share] = {}
+        for part in ticks.parts:
+            for partition, members in self._places(part.name).items():
+                share = shares.get(partition)
+                if share is None:
+                    share = shares[partition] = _Share()
+                share.parts.append(part)
+                share.members.append(members)
+        for partition, share in shares.items():
+            for number, at in enumerate(range(0, len(share.parts), MOST_PARTS)):
+                upto = at + MOST_PARTS
+                yield partition, self._json(ticks, share.parts[at:upto], share.members[at:upto], number)
+
+    def whole(self, ticks: Ticks) -> bytes:
+        """All of a window, or of a piece of one, as one record."""
+        return self._json(ticks, ticks.parts, [self._members(part.name.series) for part in ticks.parts], ticks.piece)
+
+    def _places(self, name: PartName) -> dict[int, list[int]]:
+        known = self._known.get(name.leaf)
+        if known is not None and (known[0] is name or known[0] == name):
+            return known[1]
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        here: dict[int, list[SeriesKey]] = {}
+        for series in name.series:
+            here.setdefault(self._partition_of(series), []).append(series)
+        places = {partition: self._members(series) for partition, series in here.items()}
+        self._known[name.leaf] = name, places
+        return places
+
+    def _members(self, series: Iterable[SeriesKey]) -> list[int]:
+        return [self._names.setdefault(tuple(name for name, _ in one), len(self._names)) for one in series]
+
+    def _json(self, ticks: Ticks, parts: Sequence[Part], members: Sequence[Sequence[int]], piece: int) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "ticks",
+                "meter": ticks.meter,
+                "window_start": utc(ticks.start).isoformat(),
+                "window_seconds": ticks.seconds,
+                "topic": ticks.origin.topic,
+                "partition": ticks.origin.partition,
+                "piece": piece,
+                "names": list(self._names),
+                "parts": [part.name.leaf for part in parts],
+                "members": members,
+                "sums": _columns([part.sums for part in parts]),
+                "aligned": {
+                    str(number): {str(step): count for step, count in part.aligned.items()}
+                    for number, part in enumerate(parts) if part.aligned
+                },
+            }
+        )  # fmt: skip
 
 
 def _columns(sums: Sequence[Sums]) -> dict[str, list[Any]]:
@@ -90,11 +144,10 @@ def _from_json(value: bytes) -> list[Ticks] | Watermark:
     if "members" not in wire:
         return ticks_2.by_series(window, wire)
     window.piece = wire["piece"]
-    all_series = [tuple(series.items()) for series in wire["series"]]
-    keys, members = wire["parts"], wire["members"]
+    name_of, keys, members = _reader(tuple(map(tuple, wire["names"]))).name_of, wire["parts"], wire["members"]
     window.parts = [
-        Part(_key(tuple(values)), tuple([all_series[at] for at in here]), sums)
-        for values, here, sums in zip(keys, members, _rows(wire["sums"], len(keys)), strict=True)
+        Part(name_of(tuple(leaf), tuple(places)), sums)
+        for leaf, places, sums in zip(keys, members, _rows(wire["sums"], len(keys)), strict=True)
     ]
     for number, aligned in wire["aligned"].items():
         window.parts[int(number)].aligned = {int(step): count for step, count in aligned.items()}
@@ -119,14 +172,24 @@ def _epoch(time: str) -> int:
     return int(datetime.fromisoformat(time).timestamp())
 
 
-@lru_cache(maxsize=100_000)
-def _values(key: SeriesKey) -> tuple[str, ...]:
-    """A part's values in the order of `DIMENSIONS`, empty where it has none."""
-    named = dict(key)
-    return tuple(named.get(name, "") for name in DIMENSIONS)
+class _Reader:
+    """Remembers what parts are called, where series are named by these dimensions."""
+
+    def __init__(self, names: tuple[Names, ...]) -> None:
+        self._names = names
+        self._known: dict[tuple[Leaf, tuple[int, ...]], PartName] = {}
+
+    def name_of(self, leaf: Leaf, places: tuple[int, ...]) -> PartName:
+        """What a part of these values is called that counts in the series of the names at these places."""
+        known = self._known.get((leaf, places))
+        if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            key = key_of(leaf)
+            named = dict(key)
+            series = tuple(series_key({name: named[name] for name in self._names[place]}) for place in places)
+            known = self._known[leaf, places] = PartName(leaf, key, series)
+        return known
 
 
-@lru_cache(maxsize=100_000)
-def _key(values: tuple[str, ...]) -> SeriesKey:
-    """The reverse of `_values`."""
-    return tuple((name, value) for name, value in zip(DIMENSIONS, values, strict=True) if value)
+_reader = lru_cache(maxsize=64)(_Reader)  # of few: names come from the setting `roll.series`

@@ -19,8 +19,8 @@ from streams.core.detect.feedback import feedback_from_json
 from streams.core.detect.watch import WatchRules
 from streams.core.windows.roll import FLOOD
 from streams.core.windows.sums import SeriesKey, Sums
-from streams.core.windows.ticks import Origin, Part, Ticks, Watermark
-from streams.core.windows.ticks_json import ticks_to_json, watermark_to_json
+from streams.core.windows.ticks import Origin, Part, PartName, Ticks, Watermark, leaf_of
+from streams.core.windows.ticks_json import Writer, watermark_to_json
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -70,9 +70,9 @@ def windows(usual: int, loop: int) -> list[bytes]:
 
 
 def _window(start: int, series: SeriesKey, sums: Sums) -> list[bytes]:
-    window = Ticks(METER, MINUTE, start, ORIGIN, [Part(series, (series,), sums)])
+    window = Ticks(METER, MINUTE, start, ORIGIN, [Part(PartName(leaf_of(series), series, (series,)), sums)])
     mark = Watermark(METER, MINUTE, ORIGIN, start + MINUTE)
-    return [ticks_to_json(window), watermark_to_json(mark)]
+    return [Writer().whole(window), watermark_to_json(mark)]
 
 
 def run(tmp_path: Path, values: Sequence[bytes], *, restarts: Sequence[int] = ()) -> list[dict[str, Any]]:

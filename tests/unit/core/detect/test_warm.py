@@ -19,7 +19,8 @@ from streams.core.detect.rules import Budget
 from streams.core.detect.warm import History
 from streams.core.detect.watch import Watch, WatchRules
 from streams.core.windows.roll import Roller, RollRules
-from streams.core.windows.ticks import Origin, Ticks, dealt
+from streams.core.windows.ticks import Origin, Ticks, Watermark
+from streams.core.windows.ticks_json import Writer, from_json
 from streams.stages.detect import DetectState
 from streams.stages.roll import series_partition
 from tests.support.records import batch
@@ -93,11 +94,13 @@ def _partition(partition: int, state: dict[str, Any] | None, said: Sequence[Any]
     detect = DetectState(partition, merger, watch, pending, {})
     merger.expect("token_call", 60, ORIGIN)
     out: list[Finding] = []
+    writer = Writer(lambda series: series_partition(series, PARTITIONS))
     for one in said:
         if isinstance(one, Ticks):
-            here = dealt(one, lambda series: series_partition(series, PARTITIONS)).get(partition)
-            if here is not None:
-                merger.ticks(here)
+            for place, value in writer.records(one):
+                told = from_json(value) if place == partition else ()
+                for ticks in () if isinstance(told, Watermark) else told:
+                    merger.ticks(ticks)
             continue
         for complete in merger.watermark(one):
             out += detect.window(complete)
