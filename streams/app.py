@@ -86,7 +86,9 @@ class Worker(Service):
             "detect": self._detect,
             "alert": self._alert,
         }
-        for stage in STAGES:
+        # Faust comes last: its start waits a second for tables that we have none of, and then for its group, which may
+        # wait for a dead member. The others join their groups meanwhile, rather than wait for theirs after it.
+        for stage in reversed(STAGES):
             if stage in self._stages:
                 hosted = await makers[stage](layout)
                 self.hosted.append(hosted)

@@ -63,7 +63,7 @@ FROM
     WHERE topic = {topic:String} AND batch IN
     (
         SELECT batch FROM land_intents
-        WHERE topic = {topic:String} AND partition = {partition:Int32}
+        WHERE topic = {topic:String} AND partition IN {partitions:Array(Int32)}
         GROUP BY batch
         HAVING max(closed) = 0
     )
@@ -172,9 +172,9 @@ class ClickHouseStore:
         """Write down that all of a batch is landed, or that it is given up."""
         self._put_intent("close_intent", intent, closed=1)
 
-    def open_intents(self, topic: str, partition: int) -> list[Intent]:
-        """The batches that have something of a partition, and were begun and not closed."""
-        rows = self.query(OPEN_INTENTS, {"topic": topic, "partition": partition})
+    def open_intents(self, topic: str, partitions: Iterable[int]) -> list[Intent]:
+        """The batches that have something of one of these partitions, and were begun and not closed."""
+        rows = self.query(OPEN_INTENTS, {"topic": topic, "partitions": list(partitions)})
         return [Intent(**{**row, "spans": tuple(sorted(Span(*span) for span in row["spans"]))}) for row in rows]
 
     def migrate(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from streams.stages.sending import Outgoing
 S = TypeVar("S")
 
 SHARE_OF_TIME = 0.1  # what writing checkpoints may take at most, however often they are due
+AT_ONCE = -float("inf")
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class KeepingService(MemberService, Generic[S]):
 
     def checkpoint_soon(self) -> None:
         """Ask for a checkpoint right after the batch in hand, however long the last one took; for the hooks above."""
-        self._checkpoint_due = self._not_before = -float("inf")
+        self._checkpoint_due = self._not_before = AT_ONCE
 
     def touch(self, state: S) -> None:
         """Say that a state changed outside the loop, so that the next checkpoint includes it."""
@@ -149,11 +150,11 @@ class KeepingService(MemberService, Generic[S]):
             self._revoking = False
 
     async def assigned(self, tps: Iterable[TopicPartition]) -> None:
-        for tp in sorted(tps):
+        if self._consumer is None:
+            raise AbandonedError
+        offsets = await self._offsets(self._consumer, sorted(tps), self._rest)
+        for tp, (first, end, committed) in offsets.items():
             checkpoint = await asyncio.to_thread(self._checkpoints.load, self.stage, tp.topic, tp.partition)
-            if self._consumer is None:
-                raise AbandonedError
-            first, end, committed = await self._offsets(self._consumer, tp, self._rest)
             start = start_offset(self.stage, tp, checkpoint, first=first, end=end, committed=committed or 0)
             if self._consumer is None:  # closed meanwhile: nobody would ever give this state up
                 raise AbandonedError
@@ -162,6 +163,8 @@ class KeepingService(MemberService, Generic[S]):
             self._held[tp] = Held(tp, state, next_offset=start, end_offset=end)
             self._consumer.seek(tp, start)
         self._progress_at = time.monotonic()
+        if self._checkpoint_due != AT_ONCE:  # what was read just now is there; to write it again would hold up the rest
+            self._checkpoint_due = self._progress_at + self.settings.stages.checkpoint_seconds
 
     async def _rest(self, seconds: float) -> None:
         await self.sleep(seconds)

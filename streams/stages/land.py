@@ -72,9 +72,8 @@ class LandService(BatchLander):
                 await self._take(held, records)
             for held in self._held.values():
                 self._figures.lag(held.tp, self._lag(held))
-                if held.records is None and not held.busy:
-                    held.task = asyncio.create_task(self._begin(held))
             for topic in self._tables:
+                self._begin_new(topic)
                 task = self._landing.get(topic)
                 if (task is None or task.done()) and self._due(topic):
                     self._landing[topic] = asyncio.create_task(self._tend(topic))
@@ -93,15 +92,24 @@ class LandService(BatchLander):
         held.records.add(read, time.monotonic())
         self._regulate(held.tp.topic)
 
-    async def _begin(self, held: Held) -> None:
-        """Find out where a partition starts."""
+    def _begin_new(self, topic: str) -> None:
+        """Have a task find out where those of our partitions start that came, or came back, of a topic."""
+        new = [held for tp, held in self._held.items() if tp.topic == topic and held.records is None and not held.busy]
+        if new:
+            task = asyncio.create_task(self._begin(topic, new))
+            for held in new:
+                held.task = task
+
+    async def _begin(self, topic: str, ours: Sequence[Held]) -> None:
+        """What of these is not loaded when this ends begins anew, unless it is taken away."""
         try:
-            await self._load(held)
+            await self._load(topic, ours)
         except ReleasedError:
             return
         except (CommitFailedError, IllegalStateError):
-            self._lost(held.tp.topic)
-            self._reset(held)
+            self._lost(topic)
+            for held in ours:
+                self._reset(held)
         except Exception as error:  # a fault of ours: the worker must not go on without this stage
             await self.crash(error)
 

@@ -73,61 +73,72 @@ class BatchLander(MemberService):
         self._loading = asyncio.Lock()  # a batch that was cut off has something of several partitions, and goes once
         self._repeated: deque[Intent] = deque(maxlen=100)  # what was cut off and is landed now
 
-    async def _load(self, held: Held) -> None:
-        """Start at the committed offset, after what was cut off is landed again."""
-        tp, consumer = held.tp, self._consumer
+    async def _load(self, topic: str, ours: Sequence[Held]) -> None:
+        """Start partitions of a topic at their committed offsets, after what was cut off is landed again.
+
+        All at once: one after the other they would land what waits in small batches, each loading between two of them.
+        """
+        consumer = self._consumer
         if consumer is None:
             raise ReleasedError
         async with self._loading:
-            await self._rest([held], 0.0)  # while others loaded it may have been taken away
-            intents = await self._patiently([held], lambda: self._store.open_intents(tp.topic, tp.partition))
-            first, held.end_offset, committed = await self._offsets(consumer, tp, lambda wait: self._rest([held], wait))
+            await self._rest(ours, 0.0)  # while others loaded some may have been taken away
+            numbers = [held.tp.partition for held in ours]
+            intents = await self._patiently(ours, lambda: self._store.open_intents(topic, numbers))
+            offsets = await self._offsets(consumer, [held.tp for held in ours], lambda wait: self._rest(ours, wait))
+            firsts = {tp.partition: found.first for tp, found in offsets.items()}
             for intent in sorted(intents, key=lambda intent: (intent.saved_at, intent.batch)):
-                await self._repeat(held, intent, first)
-        start = at = max(first, committed or 0)
+                await self._repeat(ours, intent, firsts)
+        starts = {tp: max(found.first, found.committed or 0) for tp, found in offsets.items()}
+        at = {tp: self._after_repeated(tp, start) for tp, start in starts.items()}
+        if moved := {tp: offset for tp, offset in at.items() if offset != starts[tp]}:
+            await self._commit(ours, moved)
+        await self._rest(ours, 0.0)
+        # No await from here: what was fetched before the seek is never taken for this state's.
+        for held in ours:
+            held.end_offset = offsets[held.tp].end
+            consumer.seek(held.tp, at[held.tp])
+            consumer.resume(held.tp)
+            held.records = Partition(at[held.tp])
+
+    def _after_repeated(self, tp: TopicPartition, committed: int) -> int:
+        """Where a partition goes on after what was cut off and is landed now."""
         done = [intent.span(tp.partition) for intent in self._repeated if intent.topic == tp.topic]
         for span in sorted(span for span in done if span is not None):
-            at = span.after(at)
-        if at != start:
-            await self._commit([held], {tp: at})
-        if held.released:
-            return
-        # No await from here: what was fetched before the seek is never taken for this state's.
-        consumer.seek(tp, at)
-        consumer.resume(tp)
-        held.records = Partition(at)
+            committed = span.after(committed)
+        return committed
 
-    async def _repeat(self, held: Held, intent: Intent, first: int) -> None:
-        """Land again what was cut off, exactly. `first`: where the log of the partition begins now."""
-        span = intent.span(held.tp.partition)
-        if span is not None and first <= span.first:
-            records = await self._again(held, intent)
+    async def _repeat(self, ours: Sequence[Held], intent: Intent, firsts: Mapping[int, int]) -> None:
+        """Land again what was cut off, exactly. `firsts`: where the logs of our partitions begin now."""
+        if all(firsts.get(span.partition, 0) <= span.first for span in intent.spans):
+            table = self._tables[intent.topic]
+            records = await self._again(ours, table, intent)
             if digest(records) == intent.digest:
-                await self._put([held], held.table, records, intent)
+                await self._put(ours, table, records, intent)
                 self._repeated.append(intent)
                 return
-        await self._give_up(held, intent)
+        await self._give_up(ours, intent)
 
-    async def _again(self, held: Held, intent: Intent) -> list[Record]:
+    async def _again(self, ours: Sequence[Held], table: Table, intent: Intent) -> list[Record]:
         """The records of an intent as far as they are there, of its other partitions too."""
         found: list[Record] = []
         for span in intent.spans:
-            records = await self._reread(held, TopicPartition(intent.topic, span.partition), span)
-            found += await asyncio.to_thread(read_all, held.table, records)
+            records = await self._reread(ours, TopicPartition(intent.topic, span.partition), span)
+            found += await asyncio.to_thread(read_all, table, records)
         return found
 
-    async def _reread(self, held: Held, tp: TopicPartition, span: Span) -> list[ConsumerRecord]:
+    async def _reread(self, ours: Sequence[Held], tp: TopicPartition, span: Span) -> list[ConsumerRecord]:
         for wait in self._waits():
-            await self._rest([held], 0.0)
+            await self._rest(ours, 0.0)
             try:
                 records = await reread_span(
-                    self.settings, tp, span.first, span.last, self._patience, lambda: not self._over([held])
+                    self.settings, tp, span.first, span.last, self._patience, lambda: not self._over(ours)
                 )
             except KafkaError as error:
                 log.warning("broker is away", stage=STAGE, error=type(error).__name__)
-                await self._rest([held], wait)
+                await self._rest(ours, wait)
             else:
-                await self._rest([held], 0.0)  # what was read is short when the partition is taken away
+                await self._rest(ours, 0.0)  # what was read is short when a partition is taken away
                 return records
         raise ReleasedError
 
@@ -188,13 +199,13 @@ class BatchLander(MemberService):
             else:
                 return
 
-    async def _give_up(self, held: Held, intent: Intent) -> None:
+    async def _give_up(self, ours: Sequence[Held], intent: Intent) -> None:
         """Records of an open intent are no longer on Kafka, so what is missing of it can't be landed."""
         log.error(
             "a batch that was cut off can't be repeated: its records expired, or the topic was made anew",
             stage=STAGE, topic=intent.topic, spans=[list(span) for span in intent.spans],
         )  # fmt: skip
-        await self._patiently([held], lambda: self._store.close_intent(intent))
+        await self._patiently(ours, lambda: self._store.close_intent(intent))
 
     async def _patiently(self, ours: Sequence[Held], call: Callable[[], T]) -> T:
         """Call in a thread, again and again while ClickHouse fails. Raises ReleasedError when a partition goes."""

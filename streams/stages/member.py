@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -131,15 +131,18 @@ class MemberService(Service):
             log.warning("consumer did not stop cleanly", stage=self.stage, error=type(error).__name__)
 
     async def _offsets(
-        self, consumer: AIOKafkaConsumer, tp: TopicPartition, rest: Callable[[float], Awaitable[None]]
-    ) -> Offsets:
+        self,
+        consumer: AIOKafkaConsumer,
+        tps: Collection[TopicPartition],
+        rest: Callable[[float], Awaitable[None]],
+    ) -> dict[TopicPartition, Offsets]:
         """Asks until the broker answers. `rest` waits between, and raises to end it; IllegalStateError ends it too."""
         waits = self._waits()
         while True:
             try:
-                first = (await consumer.beginning_offsets([tp]))[tp]
-                end = (await consumer.end_offsets([tp]))[tp]
-                return Offsets(first, end, await consumer.committed(tp))
+                firsts = await consumer.beginning_offsets(tps)
+                ends = await consumer.end_offsets(tps)
+                return {tp: Offsets(firsts[tp], ends[tp], await consumer.committed(tp)) for tp in tps}
             except IllegalStateError:
                 raise
             except (KafkaError, ConsumerStoppedError) as error:

@@ -54,7 +54,7 @@ class Repricing:
 
     def resume(self) -> int:
         """Complete what an earlier run was cut off in. Returns how many batches that were."""
-        intents = self._store.open_intents(TOPIC, 0)
+        intents = self._store.open_intents(TOPIC, [0])
         for intent in intents:
             records = _records(staged(self._queries, intent.batch))
             if records:

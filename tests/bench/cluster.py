@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -109,16 +109,20 @@ class Lags:
             await lags._admin.close()
             await lags._consumer.stop()
 
-    async def of(self, group: str, topic: Topic) -> int:
-        """Records of the topic that the group has not committed."""
+    async def ends(self, topic: Topic) -> dict[TopicPartition, int]:
+        """Where the topic's partitions end now."""
         name = self._run.name(topic)
         partitions = [TopicPartition(name, number) for number in range(self._counts[topic.name])]
-        ends = await self._consumer.end_offsets(partitions)
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        return ends
+
+    async def of(self, group: str, ends: Mapping[TopicPartition, int]) -> int:
+        """Records before these ends that the group has not committed."""
         try:
             done = await self._admin.list_consumer_group_offsets(group)
         except KafkaError:  # its coordinator is not chosen yet
             done = {}
-        return sum(end - (done[tp].offset if tp in done else 0) for tp, end in ends.items())
+        return sum(max(0, end - (done[tp].offset if tp in done else 0)) for tp, end in ends.items())
 
 
 async def topic_bytes(run: Run, topic: Topic) -> int:

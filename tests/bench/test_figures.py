@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 
+from schemas.topics import Topic
 from streams.app import STAGES
 from streams.core.windows.sums import utc
+from streams.settings import Settings
 from tests.bench import page
+from tests.bench.cluster import Lags, Run
 from tests.bench.under_load import nearest, quantile, told
-from tests.bench.workers import Idle, Took
+from tests.bench.workers import Drain, Idle, Took
 
 
 def figure(part: str, batch: int, cost: float) -> dict[str, Any]:
@@ -46,6 +52,31 @@ def test_work_is_what_was_used_without_starting_and_waiting() -> None:
     # Ten seconds after the start, of which it worked four and waited six, at a tenth of a processor.
     assert idle.work(Took(2.0 + 4.0 + 0.6, 13.0, 0)) == pytest.approx(4.0)
     assert idle.work(Took(1.5, 2.0, 0)) == 0.0
+
+
+def test_a_stage_is_done_with_what_stood_there_though_pulses_go_on() -> None:
+    at = TopicPartition("charges", 0)
+
+    class Pulsing:
+        """A topic that is one record longer at each look, and a group that has committed up to `done`."""
+
+        end, done = 10, 8
+
+        async def ends(self, _: Topic) -> dict[TopicPartition, int]:
+            self.end += 1
+            return {at: self.end}
+
+        async def of(self, _: str, ends: Mapping[TopicPartition, int]) -> int:
+            return max(0, ends[at] - self.done)
+
+    async def looks() -> list[bool]:
+        lags = Pulsing()
+        drain = Drain(Run(Settings(), Path()), cast("Lags", lags), "land")
+        found = [await drain.is_over()]
+        lags.done = 11
+        return [*found, await drain.is_over()]
+
+    assert asyncio.run(looks()) == [False, True]
 
 
 def test_a_quantile_of_a_histogram_is_even_within_its_bucket() -> None:

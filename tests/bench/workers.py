@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+from aiokafka import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import CHARGES, FINDINGS, TICKS, TOKEN_CALLS, Topic
@@ -150,22 +151,26 @@ async def _drained(run: Run, process: Process, stages: Sequence[str]) -> Took:
 
 
 class Drain:
-    """Whether stages committed all that they read: each once, after the one before it, whose last words it reads.
+    """Whether stages committed all that they read: each what stood there when the one before it was done.
 
-    Pulses go on for ever, and stages commit now and then: that none has anything left at the same moment may never be.
+    Pulses go on for ever, and stages commit now and then: that one has nothing left may be so for a moment of each
+    second, and to wait for that moment would be to measure when one looks.
     """
 
     def __init__(self, run: Run, lags: Lags, *stages: str) -> None:
         self._run = run
         self._lags = lags
         self._left = list(stages)
+        self._ends: dict[TopicPartition, int] = {}  # of what the first of these reads; empty: not looked yet
 
     async def is_over(self) -> bool:
         while self._left:
             stage = self._left[0]
-            if await self._lags.of(group_name(self._run.settings, stage), READS[stage]):
+            self._ends = self._ends or await self._lags.ends(READS[stage])
+            if await self._lags.of(group_name(self._run.settings, stage), self._ends):
                 return False
             del self._left[0]
+            self._ends = {}
         return True
 
 

@@ -201,14 +201,15 @@ def test_intents_are_open_until_closed_however_often_they_are_saved(any_store: S
     one, two, elsewhere = intent(1), intent(2, 0, 1), intent(3, 1)
     for each in (one, one, two, elsewhere):
         any_store.save_intent(each)
-    assert sorted(any_store.open_intents("spend.charges", 0), key=lambda i: i.batch) == [one, two]
+    assert sorted(any_store.open_intents("spend.charges", [0]), key=lambda i: i.batch) == [one, two]
     any_store.close_intent(one)
     any_store.save_intent(one)
-    assert any_store.open_intents("spend.charges", 0) == [two]
-    assert sorted(any_store.open_intents("spend.charges", 1), key=lambda i: i.batch) == [two, elsewhere]
+    assert any_store.open_intents("spend.charges", [0]) == [two]
+    assert sorted(any_store.open_intents("spend.charges", [1]), key=lambda i: i.batch) == [two, elsewhere]
+    assert sorted(any_store.open_intents("spend.charges", [0, 1]), key=lambda i: i.batch) == [two, elsewhere]
     any_store.close_intent(two)
-    assert any_store.open_intents("spend.charges", 0) == []
-    assert any_store.open_intents("spend.charges", 1) == [elsewhere]
+    assert any_store.open_intents("spend.charges", [0]) == []
+    assert any_store.open_intents("spend.charges", [1]) == [elsewhere]
 
 
 def test_claims_that_are_gone_are_an_error_not_a_second_count(store: ClickHouseStore) -> None:

@@ -383,6 +383,22 @@ def test_what_takes_long_to_save_is_saved_seldom(broker: Any, tmp_path: Path) ->
     assert asyncio.run(run()) > 0.9  # one takes 0.1 s, and is a tenth of the time at most
 
 
+def test_what_was_read_at_the_start_is_not_written_again_at_once(broker: Any, tmp_path: Path) -> None:
+    settings = made(broker, checkpoint_seconds=600.0)
+    store = Slow(tmp_path)
+
+    async def run() -> int:
+        async with running(settings, store) as service:
+            await publish(settings, range(4))
+            await until(lambda: seen(service) == 4)
+            idled = service.idled
+            await until(lambda: service.idled >= idled + 2 * TICKS.partitions)  # the loop has looked what is due
+            return store.saved
+
+    assert asyncio.run(run()) == 0
+    assert store.saved == 4  # and at the end it is
+
+
 def test_what_must_be_written_before_it_is_said_waits_for_no_turn(broker: Any, tmp_path: Path) -> None:
     settings = made(broker, checkpoint_seconds=600.0, max_records_per_poll=1)
     store = Slow(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from aiokafka.errors import CommitFailedError
 from schemas.records import Charge
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, Topic
 from schemas.watch import Mark
-from streams.core.landing.batches import read_record
+from streams.core.landing.batches import Intent, read_record
 from streams.core.landing.land import TABLES
 from streams.io.clickhouse import ClickHouseStore, StoreAway, connect
 from streams.io.embedded import EmbeddedBroker
@@ -28,7 +28,7 @@ from streams.metrics import Metrics
 from streams.settings import ClickHouse, Land, Settings
 from streams.stages.land import LandService
 from streams.stages.landing import Store
-from tests.support.clickhouse import FailingStore
+from tests.support.clickhouse import FailingStore, MemoryStore
 from tests.support.kafka import Broker, RealKafka, settings_for
 from tests.support.records import NOON, alert, charge, charges, dead_letter, finding, split
 
@@ -200,6 +200,24 @@ def test_states_and_dead_letters_land_once_though_sent_again(settings: Settings,
     tables = [TABLES[topic.name].name for topic in TOPICS]
     counts = [store.query("SELECT count() AS n FROM {t:Identifier}", {"t": table})[0]["n"] for table in tables]
     assert counts == [0, 2, 1, 5]
+
+
+def test_partitions_that_come_together_are_loaded_together(settings: Settings) -> None:
+    asked: list[tuple[str, list[int]]] = []
+
+    class Asked(MemoryStore):
+        def open_intents(self, topic: str, partitions: Iterable[int]) -> list[Intent]:
+            asked.append((topic, sorted(partitions)))
+            return super().open_intents(topic, partitions)
+
+    async def run() -> None:
+        async with land(settings, Asked()) as service:
+            await until(lambda: len(service.committed()) == sum(topic.partitions for topic in TOPICS))
+
+    asyncio.run(run())
+    assert {topic for topic, _ in asked} == {topic_name(settings, topic) for topic in TOPICS}
+    every = {topic_name(settings, topic): list(range(topic.partitions)) for topic in TOPICS}
+    assert all(partitions == every[topic] for topic, partitions in asked)
 
 
 def test_what_is_not_ours_is_counted_and_its_neighbours_land(settings: Settings, store: ClickHouseStore) -> None:

@@ -171,7 +171,7 @@ def test_killed_after_any_step_and_run_again_it_is_whole(
         run(store, books(NEW), landing=FailingStore(store, kill))
     run(store, books(NEW))
     assert picture(store) == fresh(NEW)
-    assert store.open_intents("reprice", 0) == []
+    assert store.open_intents("reprice", [0]) == []
 
 
 def test_cut_off_then_mended_once_more_the_last_word_holds(

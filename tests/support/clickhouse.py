@@ -78,11 +78,11 @@ class MemoryStore:
     def close_intent(self, intent: Intent) -> None:
         self._intents[intent.batch] = (intent, True)
 
-    def open_intents(self, topic: str, partition: int) -> list[Intent]:
+    def open_intents(self, topic: str, partitions: Iterable[int]) -> list[Intent]:
         return [
             intent
             for intent, closed in self._intents.values()
-            if not closed and intent.topic == topic and intent.span(partition)
+            if not closed and intent.topic == topic and any(map(intent.span, partitions))
         ]
 
 
@@ -110,7 +110,7 @@ class FailingStore:
         self._store.close_intent(intent)
         self._fault("close_intent")
 
-    def open_intents(self, topic: str, partition: int) -> list[Intent]:
-        found = self._store.open_intents(topic, partition)
+    def open_intents(self, topic: str, partitions: Iterable[int]) -> list[Intent]:
+        found = self._store.open_intents(topic, partitions)
         self._fault("open_intents")
         return found

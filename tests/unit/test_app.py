@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from mode import Service
 
-from streams.app import Hosted, Worker
+from streams.app import STAGES, Hosted, Worker
 from streams.metrics import Metrics
 from streams.settings import Settings, load
+from streams.stages.roll import Layout
 
 
 class Stage(Service):
@@ -35,7 +37,41 @@ def watched(settings: Settings, lag: int, progress_age: float, crash: Exception 
 
 @pytest.fixture
 def settings() -> Settings:
-    return load(None, ["stages.stuck_seconds=60"])
+    return load(None, ["stages.stuck_seconds=60", "metrics.port=0"])
+
+
+def test_no_stage_waits_for_price_to_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: set[str] = set()
+
+    class Starting(Stage):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self._name = name
+
+        async def on_start(self) -> None:
+            if self._name == "price":
+                assert started == set(STAGES) - {"price"}
+            started.add(self._name)
+
+    def maker(name: str) -> Any:
+        async def make(_: Worker, __: Layout) -> Hosted:
+            return Hosted(name, Starting(name), lambda: (0, time.monotonic()))
+
+        return make
+
+    async def layout(_: Settings) -> Layout:
+        return Layout({}, 1, 1)
+
+    monkeypatch.setattr("streams.app._layout", layout)
+    for stage in STAGES:
+        monkeypatch.setattr(Worker, f"_{stage}", maker(stage))
+
+    async def run() -> None:
+        async with Worker(settings, STAGES, Metrics(), store=object()):
+            pass
+
+    asyncio.run(run())
+    assert started == set(STAGES)
 
 
 def test_lag_without_progress_ends_it(settings: Settings) -> None:

@@ -232,7 +232,7 @@ def test_no_event_twice_and_none_lost_wherever_batches_are_cut_and_workers_die(
     every = [record.content for records in log for record in records]
     wanted = rows_of(columns(CHARGE_TABLE, every, NOON)) if any(content.keys for content in every) else []
     assert sorted(map(_part, store.rows("charges"))) == sorted(map(_part, wanted))
-    assert [store.open_intents("spend.charges", at) for at in range(len(log))] == [[] for _ in log]
+    assert store.open_intents("spend.charges", range(len(log))) == []
 
 
 def _part(row: dict[str, Any]) -> tuple[str, int]:
@@ -250,7 +250,7 @@ def land(
     """Land partitions from their committed offsets, as the stage does, with batches cut anywhere."""
     partitions: dict[int, Partition] = {}
     for at in holds:
-        for cut_off in store.open_intents("spend.charges", at):
+        for cut_off in store.open_intents("spend.charges", [at]):
             records = [record for span in cut_off.spans for record in log[span.partition][span.first : span.last + 1]]
             assert digest(records) == cut_off.digest
             put(store, CHARGE_TABLE, records, cut_off, NOON)
