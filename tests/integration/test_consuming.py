@@ -387,8 +387,14 @@ def test_what_was_read_at_the_start_is_not_written_again_at_once(broker: Any, tm
     settings = made(broker, checkpoint_seconds=600.0)
     store = Slow(tmp_path)
 
+    class Large(Summing):
+        def open(self, tp: TopicPartition, checkpoint: State | None) -> dict[str, int]:
+            self._checkpoint_due = time.monotonic()  # as if to open it took as long as checkpoints are apart
+            return super().open(tp, checkpoint)
+
     async def run() -> int:
-        async with running(settings, store) as service:
+        service = Large(settings, store)
+        async with service:
             await publish(settings, range(4))
             await until(lambda: seen(service) == 4)
             idled = service.idled
