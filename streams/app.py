@@ -243,7 +243,7 @@ def faust_app(settings: Settings) -> faust.App:
         broker_session_timeout=settings.kafka.session_timeout_seconds,
         broker_rebalance_timeout=settings.kafka.rebalance_timeout_seconds,
         consumer_group_instance_id=settings.kafka.member or None,
-        consumer_max_fetch_size=kafka.MAX_MESSAGE_BYTES,
+        consumer_max_fetch_size=max(topic.max_message_bytes for topic in USAGE_TOPICS),
         datadir=folder,
     )
     app.transport = Transport(app.conf.broker_consumer, app)

@@ -11,11 +11,16 @@ records, its offset the last one's, and its ack is theirs.
 And Faust 0.15 loses records while partitions move. It puts aside what a fetch brings while the flow is stopped, and
 goes back to what is committed; before the first commit of a partition there is nothing to go back to, and later records
 take the offset past what was put aside. So what was fetched and not handed over is fetched again here.
+
+In a backlog it reads what it likes of a topic's partitions, one to its end before it began with the next. Here they are
+read in step (`InStep`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,6 +29,8 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+
+from streams.core.windows.in_step import InStep
 
 FETCH_WAIT_MS = 100  # how old the newest word of a silent broker may be: `pulse` waits for it at each window's end
 FULL_SECONDS = 0.02  # until the next look at partitions whose records an agent has enough of
@@ -59,22 +66,38 @@ class _Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._put_aside: dict[TP, int] = {}  # the first offset of what was fetched and not handed over
+        self._next: dict[TP, int] = {}  # the offset after what was fetched last
+        self._in_step: defaultdict[str, InStep[TP]] = defaultdict(InStep)  # by topic
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109  Faust's own
-        wanted = (active_partitions or set()) - self._buffered_partitions
+        resting = self._buffered_partitions | self._ahead(active_partitions or set())
+        wanted = (active_partitions or set()) - resting
         if not wanted:
             await asyncio.sleep(FULL_SECONDS)
             return {}
         if self._put_aside:
             await self._thread.go_back(self._put_aside)
             self._put_aside.clear()
-        # While it waits for what is quiet, what is full may have become wanted again.
-        fetched = await super()._getmany(wanted, FULL_SECONDS if self._buffered_partitions else timeout)
+        # While it waits for what is quiet, what is full or ahead may have become wanted again.
+        fetched = await super()._getmany(wanted, FULL_SECONDS if resting else timeout)
         self._put_aside = {tp: records[0].offset for tp, records in fetched.items() if records}
+        now = time.time()
+        for tp, records in fetched.items():
+            if records:
+                self._next[tp] = records[-1].offset + 1
+                self._in_step[tp.topic].took(tp, records[-1].timestamp / 1000, now)
         return {tp: [records] for tp, records in fetched.items() if records}
+
+    def _ahead(self, active: set[TP]) -> set[TP]:
+        left: defaultdict[str, dict[TP, int]] = defaultdict(dict)
+        for tp in self._next.keys() & active:
+            with suppress(AssertionError):  # so aiokafka says that a rebalance has taken it away
+                left[tp.topic][tp] = max(0, (self.highwater(tp) or 0) - self._next[tp])
+        now = time.time()
+        return {tp for topic, of_topic in left.items() for tp in self._in_step[topic].ahead(of_topic, now)}
 
     def _to_message(self, tp: TP, record: Sequence[ConsumerRecord]) -> ConsumerMessage:
         self._put_aside.pop(tp, None)

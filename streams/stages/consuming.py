@@ -23,10 +23,11 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.wire import check_format
+from streams.core.windows.in_step import InStep
 from streams.stages.keeping import KeepingService
 from streams.stages.partitions import AbandonedError, Held, from_another_log
 from streams.stages.portions import in_turn
@@ -47,10 +48,12 @@ class ConsumingService(KeepingService[S]):
     """
 
     abstract: ClassVar[bool] = True
+    in_step: ClassVar[bool] = False  # whether a backlog's partitions are to be read in step (see `InStep`)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle_at = time.monotonic()
+        self._step: InStep[TopicPartition] = InStep()
 
     @abstractmethod
     def process(self, state: S, records: Sequence[ConsumerRecord]) -> Sequence[Send]:
@@ -63,6 +66,8 @@ class ConsumingService(KeepingService[S]):
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
         most = self.settings.stages.max_records_per_poll
         while not self.should_stop:
+            if self.in_step:
+                self._keep_in_step(consumer)
             fetched = await consumer.getmany(timeout_ms=int(IDLE_SECONDS * 1000), max_records=most)
             # Bound to what is held at this moment: after a rebalance these records will be read again.
             work = [(self._held[tp], records) for tp, records in fetched.items() if tp in self._held]
@@ -78,6 +83,13 @@ class ConsumingService(KeepingService[S]):
         except TimeoutError:
             log.warning("last checkpoint took too long; the records since the one before will be read again")
 
+    def _keep_in_step(self, consumer: AIOKafkaConsumer) -> None:
+        ours = self._held.keys() & consumer.assignment()
+        ahead = self._step.ahead({tp: self._lag(self._held[tp]) for tp in ours}, self.clock().timestamp())
+        paused = consumer.paused()
+        consumer.pause(*(ahead - paused))
+        consumer.resume(*((ours - ahead) & paused))
+
     async def _take(self, held: Held[S], records: Sequence[ConsumerRecord]) -> None:
         async with self._lock:
             if not records or self._held.get(held.tp) is not held:
@@ -92,6 +104,7 @@ class ConsumingService(KeepingService[S]):
                 return
             held.next_offset = records[-1].offset + 1
             held.dirty = True
+            self._step.took(held.tp, records[-1].timestamp / 1000, self.clock().timestamp())
             self._progress_at = time.monotonic()
             self.metrics.records.labels(self.stage, held.tp.topic).inc(len(records))
             self.metrics.batch.labels(self.stage).observe(len(records))

@@ -61,6 +61,7 @@ class RollService(ConsumingService[RollState]):
 
     stage: ClassVar[str] = "roll"
     abstract: ClassVar[bool] = False
+    in_step: ClassVar[bool] = True  # `detect` holds the windows that some partitions have told and others have not
 
     def __init__(self, *args: Any, rules: RollRules, layout: Layout, ticks_topic: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
