@@ -22,6 +22,7 @@ from streams.io import clickhouse, kafka
 from streams.io.checkpoints import Checkpoints
 from streams.io.faust_transport import Transport
 from streams.io.http import Health, HttpServer
+from streams.io.memberships import Memberships, take_leave
 from streams.io.topics import partition_counts
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -29,7 +30,7 @@ from streams.stages.alert import AlertService
 from streams.stages.detect import DetectService
 from streams.stages.land import LandService
 from streams.stages.owners import OwnersService
-from streams.stages.price import Gathering, Outlet, add_price_agents, counted, progress
+from streams.stages.price import Gathering, Outlet, add_price_agents, counted, member_id, progress
 from streams.stages.pulse import Beat, Pulse
 from streams.stages.roll import Layout, RollService
 from streams.stages.valve import Valve
@@ -53,6 +54,7 @@ class Hosted:
     name: str
     service: Service
     progress: Callable[[], tuple[int, float]]
+    member_id: Callable[[], str] = str  # in its group, empty while it has none
 
 
 class Worker(Service):
@@ -69,10 +71,14 @@ class Worker(Service):
         self._http: HttpServer | None = None
         self.failed = asyncio.Event()
         self.failure = ""
+        self._memberships: Memberships | None = None  # none where the broker knows this worker by its name
         self.incompatible = False  # the failure is of another release's making: to start again is of no use
 
     async def on_start(self) -> None:
         layout = await _layout(self.settings)
+        if not self.settings.kafka.member:
+            self._memberships = Memberships(self.settings.stages.state_dir / "members")
+            await take_leave(self.settings, self._memberships.left)
         served = self.settings.metrics
         http = HttpServer(served.host, served.port, self.metrics.registry, self.health, served.resolved_token())
         self._http = http
@@ -95,6 +101,10 @@ class Worker(Service):
                 await self.add_runtime_dependency(hosted.service)
         host, port = http.address
         log.info("worker is up", stages=list(self._stages), metrics=f"http://{host}:{port}/metrics")
+
+    async def on_shutdown(self) -> None:
+        if self._memberships is not None:  # all have left their groups by now
+            self._memberships.close()
 
     async def on_stop(self) -> None:
         if self._owns_store and self._store is not None:
@@ -121,6 +131,9 @@ class Worker(Service):
         while not self.should_stop:
             await self.sleep(WATCH_SECONDS)
             self.look()
+            if self._memberships is not None:
+                groups = {kafka.group_name(self.settings, one.name): one.member_id() for one in self.hosted}
+                self._memberships.write({group: member for group, member in groups.items() if member})
 
     def look(self) -> None:
         """A stage that hangs is worse than one that dies: fail, and the supervisor starts a new process."""
@@ -166,7 +179,7 @@ class Worker(Service):
         add_price_agents(app, gathering, name)
         await self.add_runtime_dependency(Pulse(app, outlet, _beats(self.settings), utc_now))
         self.metrics.up.labels("price").set(1)
-        return Hosted("price", app, partial(progress, app, outlet, self.metrics))
+        return Hosted("price", app, partial(progress, app, outlet, self.metrics), partial(member_id, app))
 
     async def _land(self, _: Layout) -> Hosted:
         topics = {kafka.topic_name(self.settings, t): t for t in TOPICS if "land" in t.consumers}
@@ -178,7 +191,7 @@ class Worker(Service):
             make_consumer=self._consumer("land"),
             clock=utc_now,
         )
-        return Hosted("land", service, service.progress)
+        return Hosted("land", service, service.progress, service.member_id)
 
     async def _roll(self, layout: Layout) -> Hosted:
         service = RollService(
@@ -188,7 +201,7 @@ class Worker(Service):
             layout=layout,
             ticks_topic=kafka.topic_name(self.settings, TICKS),
         )
-        return Hosted("roll", service, service.progress)
+        return Hosted("roll", service, service.progress, service.member_id)
 
     async def _detect(self, layout: Layout) -> Hosted:
         service = DetectService(
@@ -198,11 +211,11 @@ class Worker(Service):
             layout=layout,
             findings_topic=kafka.topic_name(self.settings, FINDINGS),
         )
-        return Hosted("detect", service, service.progress)
+        return Hosted("detect", service, service.progress, service.member_id)
 
     async def _alert(self, layout: Layout) -> Hosted:
         service = AlertService(*self._common_args(), **self._common("alert", FINDINGS), ticks=layout.ticks)
-        return Hosted("alert", service, service.progress)
+        return Hosted("alert", service, service.progress, service.member_id)
 
     def _common_args(self) -> tuple[Settings, Metrics]:
         return self.settings, self.metrics

@@ -31,6 +31,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.core.windows.in_step import InStep
+from streams.io.kafka import member_id
 
 FETCH_WAIT_MS = 100  # how old the newest word of a silent broker may be: `pulse` waits for it at each window's end
 FULL_SECONDS = 0.02  # until the next look at partitions whose records an agent has enough of
@@ -52,6 +53,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
             with suppress(IllegalStateError):  # so aiokafka says that a partition is not assigned
                 if await consumer.position(tp) > offset:
                     consumer.seek(tp, offset)
+
+    def member_id(self) -> str:
+        return member_id(self._ensure_consumer())
 
     def heard_at(self, tp: TP) -> float | None:
         milliseconds: int | None = self._ensure_consumer().last_poll_timestamp(tp)
@@ -125,6 +129,10 @@ class _Consumer(driver.Consumer):
         acked.clear()
         self._acked_index[tp].clear()
         return newest + 1
+
+    def member_id(self) -> str:
+        """The id in the group. Raises ConsumerNotStarted."""
+        return self._thread.member_id()
 
     def heard_at(self, tp: TP) -> float | None:
         """When the broker last said where the partition ends (epoch seconds), None where it has not yet.

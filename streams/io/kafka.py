@@ -78,6 +78,11 @@ def make_producer(settings: Settings, *, client_id: str, **overrides: Any) -> AI
     return AIOKafkaProducer(**{**client_config(settings.kafka), **config, **overrides})
 
 
+def member_id(consumer: AIOKafkaConsumer) -> str:
+    """A consumer's id in its group, as the broker gave it; empty while it has none. aiokafka keeps it to itself."""
+    return str(getattr(consumer._coordinator, "member_id", ""))
+
+
 def topic_name(settings: Settings, topic: Topic) -> str:
     """The topic's name on this cluster, with the deployment's prefix."""
     return settings.kafka.topic_prefix + topic.name

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from mode import Service
 
+from streams.io.kafka import member_id
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.stages.partitions import Listener, backoff
@@ -79,6 +80,10 @@ class MemberService(Service):
     @abstractmethod
     async def assigned(self, tps: Iterable[TopicPartition]) -> None:
         """Likewise."""
+
+    def member_id(self) -> str:
+        """This stage's id in its group, as the broker gave it; empty while it has none."""
+        return "" if self._consumer is None else member_id(self._consumer)
 
     async def on_start(self) -> None:
         self._ended.clear()

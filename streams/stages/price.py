@@ -323,6 +323,15 @@ def assigned(app: faust.App) -> list[TP]:
         return []
 
 
+def member_id(app: faust.App) -> str:
+    """The id of `price` in its group; empty while it has none."""
+    consumer: Any = app.consumer
+    try:
+        return str(consumer.member_id())
+    except ConsumerNotStarted:
+        return ""
+
+
 def log_end(consumer: Any, tp: TP) -> int | None:
     """Where a partition's log ends, as the newest fetch tells; None where that isn't known."""
     try:

@@ -25,7 +25,7 @@ from streams.io.process import free_port
 from tests.bench.cluster import Lags, Run
 
 POLL_SECONDS = 0.25
-DRAIN_SECONDS = 1800.0
+DRAIN_SECONDS = 5400.0
 IDLE_SECONDS = 10.0
 READS: dict[str, Topic] = {
     "price": TOKEN_CALLS,

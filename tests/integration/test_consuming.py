@@ -165,7 +165,7 @@ def test_a_crash_repeats_identical_outputs_and_loses_none(settings: Settings, tm
     async def run() -> None:
         store = Checkpoints(tmp_path)
         await publish(settings, range(400))
-        for crash_on in (60, 200, 321):
+        for crash_on in (60, 200, 320):  # of one partition: others may be read and saved beyond theirs before
             crashing = Summing(settings, store, crash_on=crash_on)
             async with crashing:
                 await until(lambda service=crashing: service.crashed)  # type: ignore[misc]

@@ -1,4 +1,7 @@
-"""A worker with a name of its own has its partitions back at once after a crash: the broker waits for no dead one."""
+"""A worker has its partitions back at once after a crash: the broker waits for no dead one.
+
+One with a name is known by it; one without finds in the state's folder who died, and takes its leave.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ LIMIT_SECONDS = SESSION_SECONDS - 10.0  # the last heartbeat was up to 3 s befor
 STAGES = ("price", "land", "roll", "detect", "alert")
 
 
-@pytest.fixture
-def run(kafka: RealKafka, tmp_path: Path) -> Run:
+@pytest.fixture(params=["one", ""], ids=["named", "nameless"])
+def run(request: pytest.FixtureRequest, kafka: RealKafka, tmp_path: Path) -> Run:
     settings: Settings = settings_for(kafka)
     kept = {
-        "kafka": settings.kafka.model_copy(update={"member": "one"}),
+        "kafka": settings.kafka.model_copy(update={"member": request.param}),
         "clickhouse": settings.clickhouse.model_copy(update={"url": f"chdb://{tmp_path / 'clickhouse'}"}),
         "stages": settings.stages.model_copy(update={"state_dir": tmp_path / "state"}),
     }
