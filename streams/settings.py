@@ -71,7 +71,7 @@ class Kafka(Section):
     session_timeout_seconds: Seconds = 30.0  # how long a dead worker's partitions stay silent
     rebalance_timeout_seconds: Seconds = 10.0  # the first join waits for it on some brokers
     # This worker's own name in its groups, the same after a restart: after a crash it has its partitions back at once,
-    # where a nameless one waits `rebalance_timeout_seconds` for the dead. No two workers may share it.
+    # where a nameless one has to find the dead one's ids in `stages.state_dir`. No two workers may share it.
     member: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
     idempotent_producer: bool = True  # a retried send is written once; the embedded broker has none of it
     topic_prefix: str = ""  # several deployments on one cluster
