@@ -1,76 +1,176 @@
-"""What comes and goes in orders, as GPUs do: how much a series has taken on at one stroke.
+"""What comes and goes in orders, as GPUs do: how much a series takes on at one stroke, and keeps.
 
 The work of a cluster comes in jobs, and on ordinary days it runs on many times the GPUs of an hour before. What says
-more is an order larger than any before it, and kept.
+more is a single order: how large it is beside the largest so far, beside what else moves just now, and beside what the
+cluster usually is. A stroke as large as half the cluster is nothing while jobs come and go by the minute, and a sign of
+trouble in a quiet night.
 """
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, log, sqrt
+from operator import sub
 from typing import Any, Self
 
-from streams.core.detect.gauge import CALM, FIELDS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
-from streams.core.detect.heights import NOTHING, Heights
+from streams.core.detect.gauge import CALM, DAY, FIELDS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
 
-FURTHER = (log(3.4), log(2.9), log(1.7))  # beyond the largest rise so far, per span: less, the longer it is kept
-NEAR = (0.9, 0.75, 0.7)  # of the highest that the series has been: however large an order, below that it is no trouble
-TIMES = log(2.0)  # the log-ratio to the usual of an hour before, that anything unusual has
+AGES = (1, 6, 24)  # windows for which an order has been kept when it is judged
+OLDEST = AGES[-1]
+BEFORE = 12  # windows before an order, whose moves say how restless the series is
+KEPT = OLDEST + BEFORE + 1  # windows that are remembered
+FURTHER = (2.4, 1.75, 1.25)  # the log by which it stands out, from which it is unusual: less, the longer it is kept
+CLEARLY = log(1.5)  # the log-ratio to the usual of an hour before, that anything unusual has
+SMALL = 15.0  # USD per hour: what is added to all that is compared, for a few GPUs more or less say nothing
+COUNTED = 3.5  # what an order is compared with: three things, and half as much what the series typically is
+LIFE = 3 * DAY  # seconds over which that is smoothed
+HOUR = 3600.0
+FIELDS_OF_RISES = 2  # of the state that knew of the rise within an hour, and of no single orders
+NOTHING = [0.0] * len(AGES)
+
+
+class Sizes:
+    """The two largest orders of each age on ordinary days, in this generation and the one before."""
+
+    __slots__ = ("held", "now", "past")
+
+    def __init__(self) -> None:
+        self.now = [(0.0, 0.0)] * len(AGES)
+        self.past: list[tuple[float, float]] | None = self.now  # None: not known
+        self.held = NOTHING  # under suspicion: ordinary when it comes to nothing
+
+    def two(self, index: int) -> tuple[float, float]:
+        """The largest of that age and the next; 0 while they are not known."""
+        if self.past is None:
+            return 0.0, 0.0
+        (first, second), (other, third) = self.now[index], self.past[index]
+        return max(first, other), max(min(first, other), second, third)
+
+    def learn(self, sizes: list[float], *, suspect: bool) -> None:
+        """Take in the orders that an ordinary window completed."""
+        if sizes is NOTHING and (suspect or self.held is NOTHING):  # most windows
+            return
+        sizes = [max(pair) for pair in zip(self.held, sizes, strict=True)]
+        if suspect:
+            self.held = sizes
+            return
+        self.held = NOTHING
+        self.now = [
+            (max(size, first), max(min(size, first), second))
+            for size, (first, second) in zip(sizes, self.now, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """What was under suspicion was unusual."""
+        self.held = NOTHING
+
+    def grow(self) -> None:
+        """A generation is over."""
+        self.past, self.now = self.now, [(0.0, 0.0)] * len(AGES)
+
+    def to_json(self) -> list[Any]:
+        """What lasts. The first three are what a release before this one reads when it takes over again."""
+        past = self.past
+        first = [[pair[0] for pair in self.now], [pair[0] for pair in past] if past is not None else None, self.held]
+        return [*first, [pair[1] for pair in self.now], [pair[1] for pair in past or ()]]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Sizes:
+        """The reverse."""
+        now, past, held, seconds, thirds = state
+        sizes = cls()
+        sizes.now = list(zip(now, seconds, strict=True))
+        sizes.past = list(zip(past, thirds, strict=True)) if past is not None else None
+        sizes.held = list(held) if any(held) else NOTHING
+        return sizes
 
 
 class Orders:
-    """The largest rise of each span on ordinary days. A rise over a span is how far all of its windows are above the
-    lowest of those before it, which the gauge still holds: so jobs that begin within the hour are one order."""
+    """The orders of one series. How large one is: by how much all windows since are above the one before it."""
 
-    __slots__ = ("largest", "met", "rises")
+    __slots__ = ("age", "best", "largest", "met", "recent", "sizes", "small", "typical")
 
     def __init__(self) -> None:
-        self.largest = Heights()
+        self.recent: list[float] = []  # USD of the newest windows
+        self.largest = Sizes()
         self.met = NOTHING  # in the incident under way
-        self.rises = NOTHING  # of the spans that end with the newest window
+        self.sizes = NOTHING  # by AGES, of the orders that are so old with the newest window
+        self.best, self.age = 0.0, 0  # the largest that is being kept, and since how many windows
+        self.typical = 0.0  # USD per window
+        self.small = 1.0  # USD per window
 
-    def look(self, nums: list[float]) -> None:
-        """Take in the newest windows, the last of which is under judgement."""
-        seen = len(nums)
-        if seen < 2 or nums[-1] <= min(nums[:-1]):
-            self.rises = NOTHING
-            return
-        self.rises = [max(0.0, min(nums[-span:]) - min(nums[:-span])) if seen > span else 0.0 for span in SPANS]
+    def look(self, usd: float) -> None:
+        """Take in a window, which is to be judged."""
+        recent = self.recent
+        recent.append(usd)
+        del recent[:-KEPT]
+        self.sizes, self.best, self.age = NOTHING, 0.0, 0
+        earlier = recent[-2 : -OLDEST - 2 : -1]
+        least, lowest = usd, min(earlier, default=usd)
+        for age, before in enumerate(earlier, start=1):
+            if least <= lowest:
+                break
+            size = least - before
+            if size > self.best:
+                self.best, self.age = size, age
+            if size > 0.0 and age in AGES:
+                self.sizes = list(self.sizes)
+                self.sizes[AGES.index(age)] = size
+            least = min(least, before)
 
-    def known(self, index: int, highest: float) -> float:
-        """The largest rise of that span. While none is known, one as large as the series has been `highest` counts."""
-        return self.largest.highest(index) or highest
+    def stands_out(self, size: float, age: int, known: float) -> float:
+        """The log by which an order is larger than what it is compared with, when the largest so far is `known`."""
+        start = len(self.recent) - age
+        more = max(self.recent[start:]) - self.recent[start]
+        beside = self._beside(known, _moves(self.recent[max(0, start - 1 - BEFORE) : start]), more)
+        return log((size + self.small) / beside)
 
-    def score(
-        self, index: int, log_ratio: float, value: float, highest: float, *, young: float, sensitivity: float
-    ) -> float:
-        """How unusual a span is, above 1 is: `log_ratio` to the usual, `value` its mean and `highest` the most that it
-        has been; `young` is added to how far beyond the largest rise it must be. What has been ordinary stays ordinary
-        at any sensitivity above 1."""
-        known = max(self.known(index, highest), self.met[index])
-        if known <= 0:
+    def _beside(self, known: float, moves: float, more: float) -> float:
+        """What an order is compared with, the geometric mean of: the largest known, the largest move of a window in the
+        hour before, what more came after it, and what the series usually is."""
+        small = self.small
+        product = (known + small) * (moves + small) * (more + small) * sqrt(max(0.0, self.typical) + small)
+        return exp(log(product) / COUNTED)
+
+    def known(self, index: int, highest: float) -> tuple[float, float]:
+        """The two largest orders of that age. While none is known, all up to the `highest` that the series has been are
+        ordinary."""
+        first, second = self.largest.two(index)
+        if first <= 0.0:
+            first = second = highest
+        met = self.met[index]
+        return max(first, met), max(second, min(first, met))
+
+    def score(self, index: int, highest: float, *, young: float, sensitivity: float) -> float:
+        """How unusual the order of that age is, above 1 is; `young` is added to how far it must stand out. What has
+        come twice is ordinary."""
+        size, (first, second) = self.sizes[index], self.known(index, highest)
+        if size <= second or first <= 0.0:
             return 0.0
-        beyond = min(1.0, sensitivity) * self.rises[index] / (known * exp((FURTHER[index] + young) / sensitivity))
-        again = value / (NEAR[index] * highest) if highest > 0 else beyond
-        return min(beyond, again, log_ratio * sensitivity / TIMES)
+        return max(0.0, self.stands_out(size, AGES[index], first)) * sensitivity / (FURTHER[index] + young)
 
-    def limit(self, nums: list[float], highest: float, *, young: float) -> float:
-        """The most that the window after `nums` may be and, by itself, still be no larger an order than they come."""
-        return max(min(nums) + self.known(0, highest) * exp(FURTHER[0] + young), NEAR[0] * highest) if nums else 0.0
+    def kept(self, highest: float) -> float:
+        """What the largest order that is being kept may score, once it is old."""
+        first, second = self.known(len(AGES) - 1, highest)
+        if self.best <= second or first <= 0.0:
+            return 0.0
+        return max(0.0, self.stands_out(self.best, self.age, first)) / FURTHER[-1]
 
-    def kept(self, nums: list[float], highest: float) -> float:
-        """The largest rise that all windows since have kept, as a part of the largest that the longest span knows."""
-        known = self.known(len(SPANS) - 1, highest)
-        low, most = nums[-1], 0.0
-        for before in reversed(nums[:-1]):
-            most, low = max(most, low - before), min(low, before)
-        return most / known if known > 0 else 0.0
+    def limit(self, highest: float, *, young: float) -> float:
+        """The most that the next window may be and, by itself, still be no order that is unusual."""
+        if not self.recent:
+            return 0.0
+        first, second = self.known(0, highest)
+        beside = self._beside(first, _moves(self.recent[-BEFORE - 1 :]), 0.0)
+        return self.recent[-1] + max(second, beside * exp(FURTHER[0] + young) - self.small)
 
-    def learn(self, *, usual: bool, suspect: bool) -> None:
-        """Take in the newest window, which was looked at."""
+    def learn(self, seconds: float, age: float, *, usual: bool, suspect: bool) -> None:
+        """Take in the newest window, which was looked at, of a series that was watched for `age` seconds before it."""
+        self.small = SMALL * seconds / HOUR
         if usual:
-            self.largest.learn(self.rises, suspect=suspect)
+            self.largest.learn(self.sizes, suspect=suspect)
+            self.typical += max(seconds / (age + seconds), min(1.0, seconds / LIFE)) * (self.recent[-1] - self.typical)
         else:
-            self.met = [max(pair) for pair in zip(self.met, self.rises, strict=True)]
+            self.met = [max(pair) for pair in zip(self.met, self.sizes, strict=True)]
 
     def excuse(self) -> None:
         """The incident under way was an order as large as they come."""
@@ -81,21 +181,27 @@ class Orders:
         self.met = NOTHING
 
     def to_json(self) -> list[Any]:
-        return [self.largest.to_json(), self.met]
+        return [self.largest.to_json(), self.met, self.recent, self.typical, self.small]
 
     @classmethod
     def from_json(cls, state: list[Any] | None) -> Orders:
-        """None: of a series that was watched before anybody looked at its rises."""
+        """None: of a series that was watched before anybody looked at its orders."""
         orders = cls()
-        if state is None:
+        if state is None or len(state) == FIELDS_OF_RISES:
             orders.largest.past = None
-        else:
-            orders.largest, orders.met = Heights.from_json(state[0]), list(state[1])
+            return orders
+        orders.largest, orders.met = Sizes.from_json(state[0]), list(state[1])
+        orders.recent, orders.typical, orders.small = list(state[2]), state[3], state[4]
         return orders
 
 
+def _moves(windows: list[float]) -> float:
+    """The largest move from one window to the next."""
+    return max(map(abs, map(sub, windows[1:], windows)), default=0.0)
+
+
 class OrderGauge(Gauge):
-    """Judges each span by how much came at one stroke."""
+    """Judges by how much came at one stroke."""
 
     __slots__ = ("orders",)
 
@@ -110,31 +216,39 @@ class OrderGauge(Gauge):
         self.refresh()
         self._take(num, den, self.usual, little, pad)
         orders, logs = self.orders, self.logs
-        orders.look(self.nums)
+        orders.look(num)
         if logs is NO_LOGS:
             return CALM
-        young, highest, scores = self.youth, self.heights.highest, [0.0] * len(SPANS)
-        for index, log_ratio in enumerate(logs):
-            if log_ratio > 0.0 and orders.rises[index] > 0.0:
-                scores[index] = orders.score(
-                    index, log_ratio, self.values[index], highest(index), young=YOUNG[index] * young,
-                    sensitivity=sensitivity,
-                )  # fmt: skip
-        best = max(range(len(SPANS)), key=scores.__getitem__)
-        now = min(orders.kept(self.nums, highest(len(SPANS) - 1)), logs[0] / TIMES) if logs[0] > 0.0 else 0.0
+        young, highest, scores = self.youth, self.heights.highest, [0.0] * len(AGES)
+        for index, log_ratio in enumerate(logs if orders.sizes is not NOTHING else ()):
+            if log_ratio > 0.0 and orders.sizes[index] > 0.0:
+                score = orders.score(index, highest(index), young=YOUNG[index] * young, sensitivity=sensitivity)
+                scores[index] = min(score, log_ratio * sensitivity / CLEARLY)
+        best = max(range(len(AGES)), key=scores.__getitem__)
+        now = min(orders.kept(highest(len(AGES) - 1)), logs[0] / CLEARLY) if logs[0] > 0.0 < orders.best else 0.0
         return Reading(scores[best], exp(logs[best]), SPANS[best], now)
 
     def limit(self, upper: float, little: float) -> float:  # noqa: ARG002
-        twice = (self.usual + little) * exp(TIMES) - little
-        return max(twice, self.orders.limit(self.nums, self.heights.highest(0), young=YOUNG[0] * self.youth))
+        clearly = (self.usual + little) * exp(CLEARLY) - little
+        return max(clearly, self.orders.limit(self.heights.highest(0), young=YOUNG[0] * self.youth))
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
-        self.orders.learn(usual=usual, suspect=suspect)
+        self.orders.learn(seconds, self.age, usual=usual, suspect=suspect)
+        if suspect:
+            self.skip |= 1  # an order is judged for longer than windows wait to be learnt
         super().learn(seconds, life, usual=usual, suspect=suspect)
 
     def forget(self, windows: int) -> None:
         super().forget(windows)
         self.orders.largest.forget()
+
+    def cut(self, windows: int) -> None:
+        super().cut(windows)
+        self.orders.recent = self.orders.recent[-windows:]
+
+    def rest(self, windows: int, seconds: int, life: float) -> None:
+        super().rest(windows, seconds, life)
+        self.orders.recent = (self.orders.recent + [0.0] * min(windows, KEPT))[-KEPT:]
 
     def _next_generation(self) -> None:
         super()._next_generation()

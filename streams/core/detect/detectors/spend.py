@@ -80,6 +80,7 @@ class Spend(Detector):
         elif at - self._since >= DAY:
             gauge.adopt()
             self._since = 0.0
+        gauge.refresh()
 
     def _learn_hour(self, value: float) -> None:
         self._hours.add(value, 0.0)
