@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,8 @@ def watched(settings: Settings, lag: int, progress_age: float, crash: Exception 
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return load(None, ["stages.stuck_seconds=60", "metrics.port=0"])
+def settings(tmp_path: Path) -> Settings:
+    return load(None, ["stages.stuck_seconds=60", "metrics.port=0", f"stages.state_dir={tmp_path}"])
 
 
 def test_no_stage_waits_for_price_to_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
