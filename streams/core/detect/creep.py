@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from array import array
 from math import log
+from statistics import median
 from typing import Any
+
+from streams.core.detect.slope import is_slope
 
 SPANS = (3, 6)  # hours, judged together
 FLOORS = (0.5, 0.33)  # log-ratio, per span: never call less than this a creep
@@ -12,12 +15,14 @@ MARGINS = (0.2, 0.15)  # how far beyond the record, per span
 NOISES = 3.0  # of these mean deviations a creep must be
 NOISE_HOURS = 96
 WILD = 2.0  # log-ratio: an hour that strays further says no more of the noise
-BASE = 0.1  # of the mean height: as many hours before were on their way already, else it is a step
 KNOWN = 48  # hours of profile needed
-HIGHER = 0.35  # log-ratio to the highest that a span has been on ordinary days: clearly beyond, however far it strays
+HIGHER = log(2.0)  # to the highest that a span has been on ordinary days: clearly beyond, however far it strays
 GENERATION = 7 * 24  # ordinary hours that such a height is kept, and once more
 TRUST = 24  # hours after which a height is trusted as a record: a creep is slow
-KEPT = TRUST + SPANS[-1]
+KEPT = 36  # hours that must show how the newest came to their height
+LEAST = 12  # hours, else they show nothing
+LOW = 4  # the lowest one of so many hours says how far a series falls for long
+SPENT = 2 * SPANS[-1]  # hours: a span, and as many that must have passed before it is a height
 NOTHING = [0.0] * len(SPANS)
 FIELDS_V1, FIELDS_V2 = 5, 4  # of the state that release 0.1 wrote, and of the one before heights in dollars
 TINY = 1e-30  # stands for nothing, and for corrections that outweigh the hour
@@ -45,29 +50,31 @@ class Creep:
         """Take in an hour; returns how unusual the newest hours are together: above 1 is."""
         if usual + little <= 0:
             return 0.0
-        self.logs.append(log(max(usd + little, TINY) / (usual + little)))
+        logs = self.logs
+        logs.append(log(max(usd + little, TINY) / (usual + little)))
         self.spent.append(usd)
-        del self.logs[:-KEPT], self.spent[: -SPANS[-1]]
-        return max(map(self._score, range(len(SPANS))))
-
-    def _score(self, index: int) -> float:
-        span, logs = SPANS[index], self.logs
-        before = logs[-2 * span : -span]
-        if len(before) < SPANS[0]:
+        del logs[:-KEPT], self.spent[:-SPENT]
+        # The median, too: one burst makes no creep.
+        means = [min(sum(logs[-span:]) / span, median(logs[-span:])) for span in SPANS]
+        if len(logs) < LEAST or all(mean <= floor for mean, floor in zip(means, FLOORS, strict=True)):
             return 0.0
-        mean = sum(logs[-span:]) / span
-        score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], NOISES * self.noise)
-        score = max(score, min(mean / FLOORS[index], self._beyond(index)))
-        came_slowly = sum(before) / len(before) >= BASE * mean
-        return score if came_slowly else min(score, 1.0)
+        restless = max(self.noise, -sorted(logs)[len(logs) // LOW])
+        score = max(self._score(index, mean, restless) for index, mean in enumerate(means))
+        return score if score <= 1.0 or is_slope(logs) else 1.0
+
+    def _score(self, index: int, mean: float, restless: float) -> float:
+        score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], NOISES * restless)
+        return max(score, min(mean / FLOORS[index], self._beyond(index)))
 
     def _beyond(self, index: int) -> float:
         """How far the span is beyond the highest that it has been; 1 is clearly."""
         highest, spent = max(self.heights[index], self.past[index]), self._mean(SPANS[index])
         return log(spent / highest) / HIGHER if self.seen >= KNOWN and spent > highest > 0 else 0.0
 
-    def _mean(self, span: int) -> float:
-        return sum(self.spent[-span:]) / span if len(self.spent) >= span else 0.0
+    def _mean(self, span: int, passed: int = 0) -> float:
+        """USD per hour of the span that ended so many hours ago."""
+        spent = self.spent[-span - passed : len(self.spent) - passed]
+        return sum(spent) / span if len(spent) == span else 0.0
 
     def learn(self) -> None:
         """The newest hour was ordinary."""
@@ -77,7 +84,7 @@ class Creep:
         self.seen += 1
         if self.seen % GENERATION == 0:
             self.past, self.heights = self.heights, NOTHING
-        self.excuse()
+        self._watch_heights(SPANS[-1])  # what rises from hour to hour must not hide in its own height
         self.noise += max(1.0 / self.seen, 1.0 / NOISE_HOURS) * (min(WILD, abs(logs[-1])) - self.noise)
         for index, span in enumerate(SPANS):
             if len(logs) >= TRUST + span:
@@ -86,7 +93,10 @@ class Creep:
 
     def excuse(self) -> None:
         """What the newest hours cost is nothing unusual."""
-        self.heights = [max(self.heights[at], self._mean(span)) for at, span in enumerate(SPANS)]
+        self._watch_heights(0)
+
+    def _watch_heights(self, passed: int) -> None:
+        self.heights = [max(self.heights[at], self._mean(span, passed)) for at, span in enumerate(SPANS)]
 
     def met(self, height: float) -> None:
         """A creep of that log-ratio is over: the next must be higher to be told."""

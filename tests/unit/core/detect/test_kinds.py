@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from math import exp, sin, tau
+from math import sin, tau
 from random import Random
 
 import pytest
@@ -81,21 +81,49 @@ class TestCreep:
         growing = hourly(3, growth_per_hour=1.25 ** (1 / 72), seed=2)  # a quarter in three days
         assert stream.feed(service, growing) == []
 
-    def test_what_strays_widely_is_told_when_it_costs_more_than_it_ever_did(self) -> None:
+    def test_a_weekend_that_ends_early_and_busy_is_not(self) -> None:
+        """Below the usual for most of a day, then above it, and then a little more: it comes back, by two steps."""
+        stream = Stream(seconds=HOUR, meter="line_item")
+        service = key(service="db")
+        stream.feed(service, hourly(6))
+        low, back, more = [0.6] * 16, [1.7] * 9, [2.1] * 7
+        weekend = [
+            tokens(round(sums.requests * level))
+            for level, sums in zip([*low, *back, *more], hourly(2, seed=2), strict=False)
+        ]
+        told = stream.feed(service, weekend)
+        assert FindingKind.CREEP not in {finding.kind for finding in told}
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_a_step_is_left_to_spikes_for_as_long_as_it_lasts(self, seed: int) -> None:
+        creep, rng = Creep(), Random(seed)
+        for hour in range(96):
+            assert creep.hour(rng.gauss(1, 0.1) * (1.0 if hour < 60 else 3.0), 1.0, 0.02) <= 1.0
+            creep.learn()
+
+    @pytest.mark.parametrize(("night", "told"), [(1.0, True), (0.6, False)])
+    def test_what_falls_for_long_may_rise_as_far(self, night: float, told: bool) -> None:
         creep, rng = Creep(), Random(4)
+        rise = [1.06**hour for hour in range(12)]
+        scores = []
+        for level in [*[1.0] * 96, *[night] * 10, *[1.0] * 14, *rise]:
+            scores.append(creep.hour(level * rng.gauss(1, 0.05), 1.0, 0.02))
+            creep.learn()
+        assert (max(scores) > 1.0) is told
 
-        def day(growth: float) -> list[float]:
-            """How unusual each hour is; what is not is learnt."""
-            scores = []
-            for hour in range(24):
-                scores.append(creep.hour(exp(rng.uniform(-1, 1)) * growth**hour, 1.0, 0.02))
-                if scores[-1] <= 1.0:
-                    creep.learn()
-            return scores
-
-        ordinary = [score for _ in range(8) for score in day(1.0)]
-        assert max(ordinary) <= 1.0
-        assert max(day(1.06)) > 1.0
+    def test_what_strays_by_days_is_told_when_it_costs_twice_what_it_ever_did(self) -> None:
+        """And it does not hide in the height that it has come to, hour by hour."""
+        creep, rng = Creep(), Random(4)
+        days = [0.3, 2.5, 0.3, 2.5, 0.3, 2.5, 0.3, 2.5, 1.0, 1.0]
+        for level in [level for level in days for _ in range(24)]:
+            assert creep.hour(level * rng.gauss(1, 0.1), 1.0, 0.02) <= 1.0
+            creep.learn()
+        spent = 1.0
+        while creep.hour(spent * rng.gauss(1, 0.1), 1.0, 0.02) <= 1.0:
+            creep.learn()
+            spent *= 1.12
+            assert spent < 8.0
+        assert spent > 5.0
 
 
 class TestNewSeries:
