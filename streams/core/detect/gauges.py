@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading
-from streams.core.detect.profile import WeekProfile
+from streams.core.detect.hours import Hours
 from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
 
@@ -55,7 +55,9 @@ class Gauges:
         self.volume = 0.0  # requests or GPU-minutes per window
         self.tokens = 0.0  # input tokens per window
         self.weight = 1.0  # how many ordinary windows the one under judgement is, by its place in week and month
-        self.upper = 0.0  # of the window under judgement: the most that other days had at this hour
+        self.upper = (
+            0.0  # of the window under judgement: the most that this hour had on other days, or the last few hours
+        )
         self.upper_size = 0.0
 
     @property
@@ -63,12 +65,15 @@ class Gauges:
         """Spend of a window that hardly matters, in USD."""
         return LITTLE * self.mean
 
-    def judge(self, bucket: Bucket, profile: WeekProfile | None, sensitivity: float, *, one: bool) -> Readings:
+    def judge(self, bucket: Bucket, hours: Hours, sensitivity: float, *, one: bool) -> Readings:
         """Score a window; `learn` must follow. Only where `one` pays do the cost of a request and the price of input
         mean anything: among many they change with who comes and goes."""
         self.upper = self.upper_size = 0.0
+        profile = hours.week
         if profile is not None:
-            self.upper = profile.upper * bucket.hours
+            # Of what comes by the hour, the gauge itself still holds the last few.
+            recent = hours.recent if bucket.seconds < HOUR else 0.0
+            self.upper = max(profile.upper, recent) * bucket.hours
             self.upper_size = profile.size
         # GPU-minutes aren't counted, and come as they were ordered.
         count = self.volume if bucket.sums.requests else 0.0

@@ -8,17 +8,29 @@ from typing import Any
 from streams.core.detect.profile import WeekProfile
 from streams.core.detect.rules import HOUR
 
+RECENT = 3  # hours
+FIELDS_V1 = 4  # of the state that release 0.1 wrote
+
 
 class Hours:
     """Sums a series up by the hour and keeps its week. The week is made when the first hour is full."""
 
-    __slots__ = ("hour", "usd", "volume", "week")
+    __slots__ = ("hour", "paces", "unusual_seconds", "unusual_usd", "usd", "volume", "week")
 
     def __init__(self) -> None:
         self.hour = -1  # since the epoch
         self.usd = 0.0
         self.volume = 0.0
+        self.unusual_usd = 0.0  # of what is learnt of this hour
+        self.unusual_seconds = 0
+        self.paces: list[float] = []  # of the last few hours, newest last: USD per hour of what was ordinary in them
         self.week: WeekProfile | None = None
+
+    @property
+    def recent(self) -> float:
+        """The most of the last few hours, in USD per hour: what was usual then is no news after a lull. 0 while no day
+        was seen."""
+        return max(self.paces, default=0.0) if self.week is not None and self.week.ready else 0.0
 
     def mid(self, seconds: float) -> float:
         """What is expected of so many seconds at this hour, in USD; 0 while no day was seen."""
@@ -32,18 +44,28 @@ class Hours:
             self.week = self.week or WeekProfile()
             self.week.put(self.hour, self.usd, self.volume)
             self.week.look(hour)
+            silent = min(RECENT, hour - self.hour - 1)
+            self.paces = [*self.paces, self._pace(), *[0.0] * silent][-RECENT:]
         self.hour, self.usd, self.volume = hour, 0.0, 0.0
+        self.unusual_usd, self.unusual_seconds = 0.0, 0
+
+    def _pace(self) -> float:
+        """Of the hour that is over; 0 where less than half of it was ordinary."""
+        ordinary = HOUR - self.unusual_seconds
+        return max(0.0, self.usd - self.unusual_usd) * HOUR / ordinary if ordinary >= HOUR / 2 else 0.0
 
     def add(self, usd: float, volume: float) -> None:
         """An ordinary window."""
         self.usd += usd
         self.volume += volume
 
-    def add_unusual(self, usd: float, expected: float, size: float) -> None:
+    def add_unusual(self, usd: float, expected: float, size: float, seconds: int) -> None:
         """A habit is learnt at half its height each time, so that the second morning like it is less of a surprise.
         `size` is the usual cost of a request."""
         between = sqrt(max(0.0, usd * expected))
         self.usd += between
+        self.unusual_usd += between
+        self.unusual_seconds += seconds
         if size > 0:
             self.volume += between / size
 
@@ -54,11 +76,14 @@ class Hours:
         return spent
 
     def to_json(self) -> list[Any]:
-        return [self.hour, self.usd, self.volume, self.week.to_json() if self.week is not None else None]
+        week = self.week.to_json() if self.week is not None else None
+        return [self.hour, self.usd, self.volume, week, self.unusual_usd, self.unusual_seconds, self.paces]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Hours:
         hours = cls()
         hours.hour, hours.usd, hours.volume = state[:3]
         hours.week = WeekProfile.from_json(state[3]) if state[3] is not None else None
+        if len(state) > FIELDS_V1:
+            hours.unusual_usd, hours.unusual_seconds, hours.paces = state[4], state[5], list(state[6])
         return hours

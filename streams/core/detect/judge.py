@@ -31,7 +31,7 @@ def _judge(series: Series, bucket: Bucket) -> list[Finding]:
     if not sums.events and not series.silence.run and gauges.level.usual > 0:
         recent = gauges.level.span_ratio(LONGEST) / gauges.level.usual
     series.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
-    readings = gauges.judge(bucket, series.hours.week, sensitivity, one=series.makeup.is_one)
+    readings = gauges.judge(bucket, series.hours, sensitivity, one=series.makeup.is_one)
     expected = gauges.expected(bucket)
     basis = gauges.unusual(readings, bucket, series.mid(bucket.seconds)) if warm else -1
     if FindingKind.SPIKE not in series.cases:

@@ -125,7 +125,7 @@ class Series:
         self.gauges.learn(bucket, usual=usual, suspect=suspect)
         if not usual:
             size = self.gauges.size.usual if self.gauges.size is not None else 0.0
-            self.hours.add_unusual(bucket.usd, expected, size)
+            self.hours.add_unusual(bucket.usd, expected, size, bucket.seconds)
             return
         self.hours.add(bucket.usd, bucket.volume)
         if not suspect:

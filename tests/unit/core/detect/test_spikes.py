@@ -126,7 +126,7 @@ def test_what_led_up_to_an_incident_is_not_learnt_either() -> None:
 def test_an_unusual_hour_is_learnt_at_half_its_height() -> None:
     """Of the logarithm: nine times the usual is remembered as three, in dollars and in what they bought."""
     hours = Hours()
-    hours.add_unusual(90.0, 10.0, 0.5)
+    hours.add_unusual(90.0, 10.0, 0.5, 60)
     assert (hours.usd, hours.volume) == (30.0, 60.0)
     stream = Stream()
     stream.feed(KEY, [tokens(50)] * 120)
@@ -349,6 +349,17 @@ def test_what_a_series_comes_to_every_noon_is_not_told_at_night() -> None:
         stream.feed(KEY, day(seed, 0))
     assert stream.feed(KEY, day(4, 40)) == []
     assert stream.feed(KEY, day(5, 120))
+
+
+@pytest.mark.parametrize(("back", "told"), [(120, False), (400, True)])
+def test_what_was_usual_this_morning_is_no_spike_after_a_lull(back: int, told: bool) -> None:
+    """On a day that is busier than those before, so that only the last hours know of it."""
+    stream, rng = Stream(), Random(0)
+    stream.feed(KEY, steady(3 * 1440))
+    stream.feed(KEY, [tokens(round(rng.gauss(1, 0.1) * 50 * 2.2 ** (minute / 480))) for minute in range(480)])
+    stream.feed(KEY, steady(60, seed=2, level=4))
+    after = stream.feed(KEY, steady(30, seed=3, level=back))
+    assert (FindingKind.SPIKE in {finding.kind for finding in after}) is told
 
 
 def test_a_job_that_runs_twice_at_the_same_hour_is_told_no_third_time() -> None:
