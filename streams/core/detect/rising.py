@@ -81,6 +81,8 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return []
     if not series.makeup.is_one:
         return []  # each payer has its own creep
+    if series.meter == "token_call" and len(series.key) > 1:
+        return []  # a key that calls one model more may call another less: what creeps is the key, if anything
     spent = series.hours.usd
     little = LITTLE * series.gauges.mean * HOUR / bucket.seconds
     score = series.creep.hour(spent, week.mid, little)

@@ -12,7 +12,7 @@ import pytest
 from schemas.watch import FindingKind
 from streams.core.detect.creep import Creep
 from streams.core.detect.rules import WatchRules
-from streams.core.windows.sums import Sums, utc
+from streams.core.windows.sums import SeriesKey, Sums, utc
 from tests.support.watching import MINUTE, Stream, gpus, key, steady, tokens
 
 HOUR, DAY = 3600, 86_400
@@ -73,6 +73,13 @@ class TestCreep:
         creep = next(finding for finding in told if finding.kind is FindingKind.CREEP)
         assert creep.detected_at <= utc(stream.now - 10 * HOUR)  # before it has more than doubled
         assert creep.drivers[0].series == {"service": "db"}
+
+    @pytest.mark.parametrize(("series", "creeps"), [(key(principal="k"), True), (key(principal="k", model="m"), False)])
+    def test_a_key_creeps_and_not_its_use_of_a_model(self, series: SeriesKey, creeps: bool) -> None:
+        stream = Stream(seconds=HOUR)
+        stream.feed(series, hourly(6))
+        rising = [tokens(round(sums.requests * 1.06**hour)) for hour, sums in enumerate(hourly(1, seed=2))]
+        assert any(finding.kind is FindingKind.CREEP for finding in stream.feed(series, rising)) == creeps
 
     def test_healthy_growth_is_not(self) -> None:
         stream = Stream(seconds=HOUR, meter="line_item")
