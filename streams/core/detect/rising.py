@@ -79,10 +79,8 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return series.go_on(case, bucket, calm=spent < usual * exp(0.5 * case.height))
     if series.cases.keys() & {FindingKind.SPIKE, FindingKind.DROP, FindingKind.NEW_SERIES}:
         return []
-    if not series.makeup.is_one:
-        return []  # each payer has its own creep
-    if series.meter == "token_call" and len(series.key) > 1:
-        return []  # a key that calls one model more may call another less: what creeps is the key, if anything
+    if not series.makeup.is_one or (series.meter == "token_call" and len(series.key) > 1):
+        return []  # each payer has its own creep; and a key that calls one model more may call another less
     spent = series.hours.usd
     little = LITTLE * series.gauges.mean * HOUR / bucket.seconds
     score = series.creep.hour(spent, week.mid, little)
