@@ -55,9 +55,7 @@ class Gauges:
         self.volume = 0.0  # requests or GPU-minutes per window
         self.tokens = 0.0  # input tokens per window
         self.weight = 1.0  # how many ordinary windows the one under judgement is, by its place in week and month
-        self.upper = (
-            0.0  # of the window under judgement: the most that this hour had on other days, or the last few hours
-        )
+        self.upper = 0.0  # of the window under judgement: the most of other days at this hour, and of the last hours
         self.upper_size = 0.0
 
     @property
