@@ -26,10 +26,13 @@ async def reread(
 
     Close it by `aclosing`. Raises KafkaError, TimeoutError.
     """
+    in_order = sorted(set(positions))
+    if not in_order:  # a consumer of aiokafka that is stopped as soon as it has started raises CancelledError
+        return
     consumer = make_consumer(settings, group="", client_id="spendstream-reread", group_id=None)
     try:
         await consumer.start()
-        for (topic, partition), group in groupby(sorted(set(positions)), key=lambda p: p.origin):
+        for (topic, partition), group in groupby(in_order, key=lambda p: p.origin):
             tp = TopicPartition(settings.kafka.topic_prefix + topic, partition)
             wanted = [position.offset for position in group]
             async for offset, record in _of_partition(consumer, tp, wanted):
