@@ -22,8 +22,8 @@ from streams.core.columns.block import Block, Mask, Whole, joined
 from streams.core.columns.packed import ChargeBatch
 from streams.core.windows.identities import Identities
 from streams.core.windows.parts import LEAF, READ, cells
-from streams.core.windows.sums import Sums, series_key
-from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of
+from streams.core.windows.sums import Sums
+from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of, part_name
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
 MOST_LEAD_SECONDS = 1.25  # what it may take a record to be read and the next pulse to come, which is due each second
@@ -331,13 +331,11 @@ class Roller:
         """Remembered: it is asked for in every window."""
         known = self._known.get(leaf)
         if known is None:
-            key = key_of(leaf)
-            values = dict(key)
-            wanted = (names for names in self._rules.series if all(name in values for name in names))
-            series = tuple(series_key({name: values[name] for name in names}) for names in wanted)
+            values = dict(key_of(leaf))
+            wanted = [names for names in self._rules.series if all(name in values for name in names)]
             if len(self._known) >= self._rules.max_leaves:
                 self._known.clear()
-            known = self._known[leaf] = PartName(leaf, key, series)
+            known = self._known[leaf] = part_name(leaf, wanted)
         return known
 
     def snapshot(self) -> dict[str, Any]:

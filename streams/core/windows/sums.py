@@ -16,10 +16,7 @@ from schemas.watch import DIMENSIONS, SUMS
 ZERO = Decimal(0)
 
 SeriesKey = tuple[tuple[str, str], ...]
-"""A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made.
-
-On Kafka it is an object in the same order, so that reading it sorts nothing.
-"""
+"""A series' name as sorted (dimension, value) pairs: hashable, and the same wherever it is made."""
 
 
 @dataclass(slots=True)

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from schemas.records import Meter
 from schemas.watch import DIMENSIONS
-from streams.core.windows.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window, series_key
 
 Leaf = tuple[str, ...]
 """A part's values in the order of `DIMENSIONS`, empty where it has none."""
+Names = tuple[str, ...]
+"""The dimensions that a series is named by."""
 
 
 class Origin(NamedTuple):
@@ -75,6 +77,14 @@ class Watermark:
 def key_of(leaf: Leaf) -> SeriesKey:
     """What a part of these values is called."""
     return tuple((name, value) for name, value in zip(DIMENSIONS, leaf, strict=True) if value)
+
+
+def part_name(leaf: Leaf, wanted: Iterable[Names]) -> PartName:
+    """What a part of these values is called that counts in the series of these names. Raises KeyError on a name that it
+    has no value of."""
+    key = key_of(leaf)
+    values = dict(key)
+    return PartName(leaf, key, tuple(series_key({name: values[name] for name in names}) for names in wanted))
 
 
 def leaf_of(key: SeriesKey) -> Leaf:

@@ -14,14 +14,11 @@ import orjson
 
 from schemas.watch import COUNTS, MONEY, SUMS
 from streams.core.windows import ticks_2
-from streams.core.windows.sums import ZERO, SeriesKey, Sums, series_key, utc
-from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of
+from streams.core.windows.sums import ZERO, SeriesKey, Sums, utc
+from streams.core.windows.ticks import Leaf, Names, Origin, Part, PartName, Ticks, Watermark, part_name
 
 MOST_PARTS = 2000  # in a record, which must not outgrow its topic
 MOST_KNOWN = 100_000  # names of parts that are remembered
-
-Names = tuple[str, ...]
-"""The dimensions that a series is named by."""
 
 
 @dataclass(slots=True)
@@ -185,10 +182,7 @@ class _Reader:
         if known is None:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            key = key_of(leaf)
-            named = dict(key)
-            series = tuple(series_key({name: named[name] for name in self._names[place]}) for place in places)
-            known = self._known[leaf, places] = PartName(leaf, key, series)
+            known = self._known[leaf, places] = part_name(leaf, [self._names[place] for place in places])
         return known
 
 
