@@ -101,7 +101,8 @@ def test_after_the_mend_redrive_lands_what_was_rejected_once(
             dry = redriven(await asyncio.to_thread(command, settings, "redrive", "--dry-run", "--json"))
             assert dry == (51, 50, {"rejected still: negative": 1})
             assert store.query("SELECT count() AS n FROM redrives")[0]["n"] == 0
-            part = ("--reason", "time_out_of_range", "--limit", "5", "--json", "--by", "ann", "--why", "year mended")
+            # by source, as the nonsense may be the first of its partition: which one it gets is the producer's choice
+            part = ("--source", "/gateway", "--limit", "5", "--json", "--by", "ann", "--why", "year mended")
             assert redriven(await asyncio.to_thread(command, settings, "redrive", *part)) == (5, 5, {})
             rest = redriven(await asyncio.to_thread(command, settings, "redrive", "--json"))
             assert rest == (46, 45, {"rejected still: negative": 1})
