@@ -120,9 +120,8 @@ class Gauge(ABC):
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
-                held, records = self.held, self.records
-                for index in range(len(SPANS)):
-                    records[index] = max(records[index], held[index], logs[index])
+                for index, highest in enumerate(map(max, logs, self.held)):
+                    self.records[index] = max(self.records[index], highest)
                 self.held = NO_LOGS
         else:
             self.skip |= 1

@@ -43,21 +43,26 @@ class Sizes:
         if self.past is None:
             return 0.0, 0.0
         (first, second), (other, third) = self.now[index], self.past[index]
-        return max(first, other), max(min(first, other), second, third)
+        if first < other:
+            return other, max(first, third)
+        return first, max(other, second)
 
     def learn(self, sizes: list[float], *, suspect: bool) -> None:
         """Take in the orders that an ordinary window completed."""
         if sizes is NOTHING and (suspect or self.held is NOTHING):  # most windows
             return
-        sizes = [max(pair) for pair in zip(self.held, sizes, strict=True)]
+        if self.held is not NOTHING:
+            sizes = [max(pair) for pair in zip(self.held, sizes, strict=True)]
         if suspect:
             self.held = sizes
             return
         self.held = NOTHING
-        self.now = [
-            (max(size, first), max(min(size, first), second))
-            for size, (first, second) in zip(sizes, self.now, strict=True)
-        ]
+        now = list(self.now)
+        for index, size in enumerate(sizes):
+            first, second = now[index]
+            if size > second:
+                now[index] = (size, first) if size > first else (first, size)
+        self.now = now
 
     def forget(self) -> None:
         """What was under suspicion was unusual."""
@@ -138,7 +143,7 @@ class Orders:
         if first <= 0.0:
             first = second = highest
         met = self.met[index]
-        return max(first, met), max(second, min(first, met))
+        return (first, second) if met <= second else (max(first, met), min(first, met))
 
     def score(self, index: int, highest: float, *, young: float, sensitivity: float) -> float:
         """How unusual the order of that age is, above 1 is; `young` is added to how far it must stand out. What has

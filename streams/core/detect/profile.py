@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate, repeat
+from operator import mul
 from typing import Any
 
 HOURS = 168
 LARGEST = 1e38  # what the ring can hold
 FADE = 0.6  # weight of the day before against the day after it
+WEIGHTS = tuple(accumulate(repeat(FADE, 6), mul, initial=1.0))  # of yesterday, and of the days before it
+WEIGHTS_OF = (0.0, *accumulate(WEIGHTS))  # so many days together
+SIZED = 3  # days that say what a request costs
+AROUND = tuple(
+    tuple(tuple((hour - 24 * day + aside) % HOURS for aside in (-1, 0, 1)) for day in range(1, 8))
+    for hour in range(HOURS)
+)
+"""By the hour's place in the ring: where the same hour of the days before stands, with its neighbours."""
 
 
 class WeekProfile:
@@ -42,29 +52,22 @@ class WeekProfile:
 
     def look(self, hour: int) -> None:
         """Set `mid`, `upper` and `size` for this hour, from the days before it."""
+        self.mid = self.upper = self.size = 0.0
         if not self.ready:
-            self.mid = self.upper = self.size = 0.0
             return
         days = min(7, self.seen // 24)
-        self.mid = self._mean(hour, days)
-        around = max(self.mid, self._mean(hour - 1, days), self._mean(hour + 1, days))
-        week = self.hours[hour % HOURS] if days == 7 else 0.0
-        self.upper = max(around, week)
-        self.size = max(self._size(hour + near) for near in (-1, 0, 1))
-
-    def _size(self, hour: int) -> float:
-        """The highest cost of a request in this hour of the last three days."""
-        places = [(hour - 24 * day) % HOURS for day in range(1, min(3, self.seen // 24) + 1)]
-        return max((self.hours[at] / self.volumes[at] for at in places if self.volumes[at] > 0), default=0.0)
-
-    def _mean(self, hour: int, days: int) -> float:
-        total = weights = 0.0
-        weight = 1.0
-        for day in range(1, days + 1):
-            total += weight * self.hours[(hour - 24 * day) % HOURS]
-            weights += weight
-            weight *= FADE
-        return total / weights
+        around, hours, volumes = AROUND[hour % HOURS][:days], self.hours, self.volumes
+        before = now = after = 0.0
+        for weight, (at_before, at, at_after) in zip(WEIGHTS, around, strict=False):
+            before += weight * hours[at_before]
+            now += weight * hours[at]
+            after += weight * hours[at_after]
+        whole = WEIGHTS_OF[days]
+        self.mid = now / whole
+        week = hours[hour % HOURS] if days == 7 else 0.0
+        self.upper = max(self.mid, before / whole, after / whole, week)
+        costs = [hours[at] / volumes[at] for places in around[:SIZED] for at in places if volumes[at] > 0]
+        self.size = max(costs, default=0.0)
 
     def to_json(self) -> list[Any]:
         return [

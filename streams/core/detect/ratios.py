@@ -8,6 +8,7 @@ band.
 from __future__ import annotations
 
 from math import exp, log, sqrt
+from operator import truediv
 
 from streams.core.detect.gauge import CALM, DAY, HUGE, MARGINS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
 
@@ -37,11 +38,10 @@ class RatioGauge(Gauge):
         logs = self.logs
         if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
             return CALM
-        thresholds = self.thresholds(sensitivity, count)
-        scores = [ratio / threshold for ratio, threshold in zip(logs, thresholds, strict=True)]
+        scores = list(map(truediv, logs, self.thresholds(sensitivity, count)))
         if self.age >= DAY and (count > 0 or max(scores) > 1.0):  # of what isn't counted, they can only calm
             self._weigh_heights(scores, sensitivity, count)
-        best = max(range(3), key=scores.__getitem__)
+        best = scores.index(max(scores))
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
 
     def limit(self, upper: float, little: float) -> float:
@@ -53,20 +53,17 @@ class RatioGauge(Gauge):
         scale, stretch = self.scale * self._unrest(), self._stretch()
         # What is usual at times stays usual however touchy one is: only what goes beyond is told sooner.
         calmer = min(1.0, sensitivity)
-        thresholds = [
-            max(
-                floor * scale / sensitivity,
-                max(record, past) * stretch / calmer + (margin + early * young) * scale / sensitivity,
-            )
-            for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True)
-        ]
+        thresholds = []
+        for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True):
+            known = max(record, past) * stretch / calmer
+            thresholds.append(max(floor * scale / sensitivity, known + (margin + early * young) * scale / sensitivity))
         if not 0 < count < COUNTABLE:
             return thresholds
         return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
 
     def _unrest(self) -> float:
         """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
-        return min(1.0, max(self.least, self.stray / STEADY))
+        return max(self.least, self.stray / STEADY) if self.stray < STEADY else 1.0
 
     def _stretch(self) -> float:
         """What a day would make of the records so far: the largest of n grows about as the root of log n."""

@@ -39,11 +39,9 @@ class Spend(Detector):
     def update(self, at: float, value: float | None) -> Verdict:
         gauge = self._gauge
         if not scorable(value, at):
-            gauge.refresh()
             return unscored(gauge.usual, *self._band(gauge.usual, 0.0))
         step = min(max(at - self._at, 1.0), LONGEST_STEP) if self._seen else 60.0
         upper = self._upper(at, step)
-        gauge.refresh()
         usual, little = gauge.usual, LITTLE * self._mean
         low, high = self._band(usual, upper)
         reading = gauge.judge(value, 1.0, upper, little)
