@@ -141,6 +141,17 @@ def test_states_and_dead_letters_come_back_as_they_went_in(store: ClickHouseStor
     assert store.query("SELECT `index` FROM dead_letters ORDER BY dead_letter_id") == [{"index": 3}, {"index": None}]
 
 
+def test_a_batch_is_one_file_and_what_is_merged_lies_by_column(store: ClickHouseStore) -> None:
+    parts = "SELECT part_type, sum(rows) AS rows FROM system.parts WHERE active AND database = currentDatabase() " \
+            "AND table = 'charges' GROUP BY part_type"  # fmt: skip
+    insert = "INSERT INTO charges (id, time) SELECT toString(number), '2026-11-02 09:00:00' FROM numbers(40000)"
+    store.command(insert)  # by SQL: making so many charges here would take long
+    assert store.query(parts) == [{"part_type": "Compact", "rows": 40_000}]
+    store.command(insert)
+    store.command("OPTIMIZE TABLE charges FINAL")
+    assert store.query(parts) == [{"part_type": "Wide", "rows": 80_000}]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_answers(store: ClickHouseStore, view: str) -> None:
     put(store, CHARGES, charges(charge(1), charge(2, price_status="unpriced", effective_cost_usd=None)))
