@@ -163,4 +163,4 @@ class LandService(BatchLander):
     def _lag(self, held: Held) -> int:
         if held.records is None:
             return 0
-        return max(0, max(self._highwater(held.tp) or 0, held.end_offset) - held.records.committed)
+        return max(0, self._end(held) - held.records.committed)

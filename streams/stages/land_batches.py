@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas.topics import Topic
-from streams.core.landing.batches import Intent, Partition, Record, Span, cut, digest, due, read_record
+from streams.core.landing.batches import Intent, Partition, Record, Span, cut, digest, due, read_record, resting
 from streams.core.landing.land import TABLES, Table
 from streams.io.clickhouse import StoreAway, StoreError
 from streams.io.rereading import reread_span
@@ -143,9 +143,8 @@ class BatchLander(MemberService):
         raise ReleasedError
 
     def _due(self, topic: str) -> bool:
-        land = self.settings.land
-        waiting = [partition for _, partition in self._ours(topic)]
-        return due(waiting, time.monotonic(), land.batch_rows, land.linger_seconds)
+        partitions = {held.tp.partition: partition for held, partition in self._ours(topic)}
+        return due(partitions, self._resting(topic), time.monotonic(), self.settings.land.linger_seconds)
 
     def _ours(self, topic: str) -> list[tuple[Held, Partition]]:
         """The partitions of a topic that are ours and loaded."""
@@ -231,11 +230,20 @@ class BatchLander(MemberService):
         return self.should_stop or any(held.released for held in ours)
 
     def _regulate(self, topic: str) -> None:
-        """Fetch no more of a topic while a batch of it is here: memory stays bounded."""
+        """Fetch of a topic's partitions what a batch has room for: memory stays bounded, and they are read in step."""
+        full = self._resting(topic)
+        for held, _ in self._ours(topic):
+            self._flow(held, "pause" if held.tp.partition in full else "resume")
+
+    def _resting(self, topic: str) -> frozenset[int]:
         ours = self._ours(topic)
-        full = sum(partition.rows for _, partition in ours) >= self.settings.land.batch_rows
-        for held, _ in ours:
-            self._flow(held, "pause" if full else "resume")
+        partitions = {held.tp.partition: partition for held, partition in ours}
+        ends = {held.tp.partition: self._end(held) for held, _ in ours}
+        return resting(partitions, ends, self.settings.land.batch_rows)
+
+    def _end(self, held: Held) -> int:
+        """Where a partition's log ends, as far as is known."""
+        return max(self._highwater(held.tp) or 0, held.end_offset)
 
     def _flow(self, held: Held, action: str) -> None:
         consumer = self._consumer

@@ -9,7 +9,7 @@ seconds of any steady clock.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -113,10 +113,13 @@ def distinct(records: Iterable[Record]) -> tuple[list[bytes], int]:
 
 
 class Partition:
-    """The records of one partition that wait to be landed. `committed` is the first offset not known to be landed."""
+    """The records of one partition that wait to be landed.
+
+    `committed` is the first offset not known to be landed, `unread` the first that was not added yet.
+    """
 
     def __init__(self, committed: int) -> None:
-        self.committed = committed
+        self.committed = self.unread = committed
         self.rows = 0
         self._records: list[Record] = []
         self._polls: list[tuple[int, float]] = []  # the last offset of each, and when it was: records wait since then
@@ -130,6 +133,7 @@ class Partition:
         """Take what was polled at `now`. Records come in order, from `committed` on."""
         if records:
             self._polls.append((records[-1].offset, now))
+            self.unread = records[-1].offset + 1
         self._records.extend(records)
         self.rows += sum(record.rows for record in records)
 
@@ -150,20 +154,33 @@ class Partition:
         self.committed = records[-1].offset + 1
 
 
-def due(partitions: Iterable[Partition], now: float, rows: int, linger: float) -> bool:
-    """Whether what waits of some partitions fills a batch of `rows`, or has waited for `linger`."""
-    waiting = [partition for partition in partitions if partition.waiting_since is not None]
-    if sum(partition.rows for partition in waiting) >= rows:
-        return True
-    return any(now - (partition.waiting_since or 0.0) >= linger for partition in waiting)
+def due(partitions: Mapping[int, Partition], resting: Container[int], now: float, linger: float) -> bool:
+    """Whether what waits of some partitions has waited for `linger`, or is a batch: none of them is to be read now."""
+    waiting = [since for partition in partitions.values() if (since := partition.waiting_since) is not None]
+    return bool(waiting) and (all(number in resting for number in partitions) or now - min(waiting) >= linger)
+
+
+def resting(partitions: Mapping[int, Partition], ends: Mapping[int, int], rows: int) -> frozenset[int]:
+    """Which partitions not to read now: who has its share of a batch while others have not, all once `rows` are there.
+
+    `ends`: where each partition's log ends. Nobody waits for who is read to the end.
+
+    So a batch of a backlog has as much of each partition, all of one time, and ClickHouse merges what lies one after
+    the other. Rows of one time that are in several batches it merges one by one, which takes four times as long.
+    """
+    full = frozenset(number for number, one in partitions.items() if one.rows * len(partitions) >= rows)
+    if any(one.unread < ends[number] for number, one in partitions.items() if number not in full):
+        return full
+    return frozenset(partitions if sum(one.rows for one in partitions.values()) >= rows else ())
 
 
 def cut(partitions: Mapping[int, Partition], rows: int) -> Batch:
-    """Take a batch of about `rows` from partitions by their number: what has waited longest first."""
-    waiting = [(since, number) for number, one in partitions.items() if (since := one.waiting_since) is not None]
-    parts: dict[int, tuple[Record, ...]] = {}
-    for _, number in sorted(waiting):
-        if rows > 0:
-            parts[number] = partitions[number].take(rows)
-            rows -= sum(record.rows for record in parts[number])
-    return Batch(parts)
+    """Take a batch of about `rows` from partitions by their number: a share of each, the rest of who waited longest."""
+    waiting = sorted((since, number) for number, one in partitions.items() if (since := one.waiting_since) is not None)
+    parts = {number: partitions[number].take(rows // len(waiting)) for _, number in waiting}
+    left = rows - sum(record.rows for records in parts.values() for record in records)
+    for _, number in waiting:
+        more = partitions[number].take(left)
+        parts[number] += more
+        left -= sum(record.rows for record in more)
+    return Batch({number: records for number, records in parts.items() if records})

@@ -17,7 +17,18 @@ from schemas.records import ChargeRecord
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS
 from schemas.watch import Mark
 from streams.core.columns.block import Unfit, exact, identity_of
-from streams.core.landing.batches import Batch, Partition, Record, Span, cut, digest, distinct, due, read_record
+from streams.core.landing.batches import (
+    Batch,
+    Partition,
+    Record,
+    Span,
+    cut,
+    digest,
+    distinct,
+    due,
+    read_record,
+    resting,
+)
 from streams.core.landing.land import TABLES, columns
 from streams.stages.landing import Store, put
 from tests.support.clickhouse import FailingStore, MemoryStore
@@ -141,19 +152,29 @@ def offsets(batch: Batch) -> dict[int, list[int]]:
     return {partition: [record.offset for record in records] for partition, records in batch.parts.items()}
 
 
-def test_a_batch_is_due_when_all_partitions_fill_it_or_the_oldest_record_has_waited() -> None:
-    partitions = [filled(5, 6), filled(1, now=100.5), Partition(0)]
-    assert not due(partitions, 100.9, rows=4, linger=1.0)
-    assert due(partitions, 101.0, rows=4, linger=1.0)
-    assert due(partitions, 100.9, rows=3, linger=1.0)
-    assert not due([Partition(0)], 999.0, rows=1, linger=0.0)
+def test_a_batch_is_due_when_nothing_is_to_be_read_or_the_oldest_record_has_waited() -> None:
+    partitions = {0: filled(5, 6), 1: filled(1, now=100.5), 2: Partition(0)}
+    assert not due(partitions, {0, 1}, 100.9, linger=1.0)
+    assert due(partitions, {0, 1}, 101.0, linger=1.0)
+    assert due(partitions, {0, 1, 2}, 100.9, linger=1.0)
+    assert not due({0: Partition(0)}, {0}, 999.0, linger=0.0)
 
 
-def test_a_batch_takes_what_has_waited_longest_from_all_partitions() -> None:
-    partitions = {0: filled(5, 6, now=101.0), 1: filled(1, 2, now=100.0), 2: filled(9, now=102.0), 3: Partition(0)}
-    assert offsets(cut(partitions, rows=3)) == {1: [1, 2], 0: [5]}
-    assert {number: one.rows for number, one in partitions.items()} == {0: 1, 1: 0, 2: 1, 3: 0}
-    assert offsets(cut(partitions, rows=9)) == {0: [6], 2: [9]}
+def test_who_has_its_share_of_a_batch_waits_for_who_has_more_to_read() -> None:
+    partitions = {0: filled(5, 6), 1: filled(1), 2: Partition(0)}
+    assert resting(partitions, {0: 9, 1: 3, 2: 0}, rows=6) == {0}
+    assert resting(partitions, {0: 9, 1: 2, 2: 0}, rows=6) == set()  # the others are read to their ends
+    assert resting(partitions, {0: 9, 1: 2, 2: 0}, rows=3) == {0, 1, 2}
+    assert resting(partitions, {0: 9, 1: 2, 2: 1}, rows=3) == {0, 1}
+    assert resting({0: filled(5, 6)}, {0: 9}, rows=2) == {0}
+
+
+def test_a_batch_takes_its_share_of_each_partition_and_the_rest_of_who_waited_longest() -> None:
+    partitions = {0: filled(5, 6, now=101.0), 1: filled(1, 2, 3), 2: filled(9, now=102.0), 3: Partition(0)}
+    assert offsets(cut(partitions, rows=4)) == {0: [5], 1: [1, 2], 2: [9]}
+    assert {number: one.rows for number, one in partitions.items()} == {0: 1, 1: 1, 2: 0, 3: 0}
+    assert offsets(cut(partitions, rows=1)) == {1: [3]}
+    assert offsets(cut(partitions, rows=9)) == {0: [6]}
     assert offsets(cut(partitions, rows=9)) == {}
 
 
@@ -165,8 +186,8 @@ def test_what_came_while_another_batch_landed_waits_since_it_came() -> None:
     assert partition.committed == 5
     partition.finish(taken)
     assert partition.committed == 6
-    assert not due([partition], 102.0, rows=4, linger=1.0)
-    assert due([partition], 102.1, rows=4, linger=1.0)
+    assert not due({0: partition}, set(), 102.0, linger=1.0)
+    assert due({0: partition}, set(), 102.1, linger=1.0)
     assert [record.offset for record in partition.take(1)] == [6]
     assert partition.waiting_since == 101.5
 
