@@ -9,7 +9,6 @@ from streams.core.windows.sums import SeriesKey, Sums, Window
 
 MATTERS = 0.01  # of the minimum impact, per hour: less is not even recorded
 LARGEST = 1e15  # USD per window: beyond is no spend, and would swallow the digits of what is
-NOTHING = Sums()
 Cells = list[tuple[SeriesKey, Sums]]
 
 
@@ -47,9 +46,7 @@ class Bucket:
 
 
 def merged(pending: list[Window]) -> tuple[Sums, Cells]:
-    """Base windows as one."""
-    if not pending:
-        return NOTHING, []
+    """Base windows as one; there is at least one."""
     if len(pending) == 1:
         return pending[0].sums, pending[0].cells
     whole = Sums()

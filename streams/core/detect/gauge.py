@@ -22,6 +22,8 @@ DAY = 86_400.0
 GROWN = DAY  # seconds in which that fades to 1/e
 GENERATION = 7 * DAY  # the most that a generation of records lasts: a week has been seen in full then
 MANY = 30  # windows, and no less
+LEARNING_HOURS = 1.0  # in which the usual is smoothed, and no less than
+LEARNING_WINDOWS = 12.0  # windows
 STRAYS = 100  # windows in which is smoothed how far an ordinary one strays
 
 FIELDS_V1, FIELDS = 13, 18  # of the state that release 0.1 wrote, and of what a gauge of any kind writes now
@@ -39,6 +41,11 @@ class Reading(NamedTuple):
 
 
 CALM = Reading(0.0, 1.0, 1, 0.0)
+
+
+def life_of(seconds: int) -> float:
+    """Seconds over which the usual of windows of so many is smoothed."""
+    return max(LEARNING_HOURS * 3600.0, LEARNING_WINDOWS * seconds)
 
 
 class Gauge(ABC):
@@ -92,6 +99,11 @@ class Gauge(ABC):
     def youth(self) -> float:
         """1 at birth, fading as the series gets to know its days."""
         return exp(-self.age / GROWN)
+
+    def see(self, num: float, den: float, upper: float, little: float, pad: float = 0.0) -> None:
+        """Take the window in without scoring it, by its ratio to the usual or to `upper`, the larger."""
+        self.refresh()
+        self._take(num, den, max(self.usual, upper), little, pad)
 
     def _take(self, num: float, den: float, reference: float, little: float, pad: float) -> None:
         """A window comes in, and is weighed against the reference."""
@@ -185,6 +197,33 @@ class Gauge(ABC):
         self.seen += windows
         self._grow(windows * seconds)
         self.skip = 0
+
+    def idle(self, windows: int, seconds: int, upper: float) -> None:
+        """So many more windows with nothing in them, while it `is_idle`: as if each had been judged and learnt, to the
+        last bit."""
+        fastest = seconds / life_of(seconds)
+        for _ in range(windows):
+            self.refresh()
+            if self.seen and max(self.usual, upper) > 0.0:
+                self.stray += 1.0 / min(self.seen, STRAYS) * (1.0 - self.stray)
+            self._grow(seconds)
+            self.seen += 1
+            gain = max(1.0 / self.seen, fastest)
+            self.num += gain * (0.0 - self.num)
+            self.den += gain * (1.0 - self.den)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the spans hold nothing any more, and nothing of before waits to be learnt."""
+        return (
+            len(self.nums) == LONGEST
+            and not any(self.nums)
+            and self.num >= 0.0
+            and not self.skip
+            and not self.doubts
+            and self.held is NO_LOGS
+            and self.heights.is_settled
+        )
 
     def _grow(self, seconds: float) -> None:
         """Records last for one to two generations, which get longer with age: 1, 2, 4, then 7 days."""

@@ -10,7 +10,7 @@ from math import exp, log
 from typing import Any, NamedTuple
 
 from streams.core.detect.bucket import Bucket
-from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading
+from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading, life_of
 from streams.core.detect.hours import Hours
 from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
@@ -25,8 +25,6 @@ GIANT = 32.0  # times its usual cost: so dear may one request be that nothing is
 PAD = 0.1  # of the mean volume of a window: fewer requests than that say little of the cost of one
 ENOUGH = (0.0, 1.0, 0.5)  # of the usual spend, without which dearer requests, or dearer input, are no trouble
 GROWN_UP = 0.5  # of the series' age: what a gauge needs of it, up to a day
-LEARNING_HOURS = 1.0  # in which the usual is smoothed, and no less than
-LEARNING_WINDOWS = 12.0  # windows
 FIELDS_V1 = 5  # of the state that release 0.1 wrote
 
 Expected = tuple[float, float, float, float]
@@ -152,7 +150,7 @@ class Gauges:
     def learn(self, bucket: Bucket, *, usual: bool, suspect: bool) -> None:
         """Learn the window that `judge` took in. What is not `usual` isn't learnt; what is under suspicion, later."""
         seconds = bucket.seconds
-        life = max(LEARNING_HOURS * HOUR, LEARNING_WINDOWS * seconds)
+        life = life_of(seconds)
         self.level.learn(seconds, life, usual=usual, suspect=suspect)
         if self.size is not None and bucket.volume > 0:
             self.size.learn(seconds, life, usual=usual, suspect=suspect)
@@ -166,10 +164,37 @@ class Gauges:
 
     def rest(self, windows: int, seconds: int) -> None:
         """Silent windows went by."""
-        self.level.rest(windows, seconds, max(LEARNING_HOURS * HOUR, LEARNING_WINDOWS * seconds))
+        self.level.rest(windows, seconds, life_of(seconds))
         self.seen += windows
         fade = (1.0 - min(1.0, seconds / DAY)) ** windows
         self.mean, self.volume, self.tokens = self.mean * fade, self.volume * fade, self.tokens * fade
+
+    def idle(self, windows: int, seconds: int) -> None:
+        """So many silent windows of the hour under way, of which nothing can be told: as if each had been judged and
+        learnt, to the last bit."""
+        level, fastest, life = self.level, min(1.0, seconds / DAY), life_of(seconds)
+        while windows and not (level.is_idle and self.mean >= 0.0):
+            level.see(0.0, self.weight, self.upper, self.little)
+            level.learn(seconds, life, usual=True, suspect=False)
+            self._fade(1, fastest)
+            windows -= 1
+        level.idle(windows, seconds, self.upper)
+        self._fade(windows, fastest)
+
+    def _fade(self, windows: int, fastest: float) -> None:
+        """The means of a window after so many with nothing."""
+        for _ in range(windows):
+            self.seen += 1
+            gain = max(1.0 / self.seen, fastest)
+            self.mean += gain * (0.0 - self.mean)
+            self.volume += gain * (0.0 - self.volume)
+            self.tokens += gain * (0.0 - self.tokens)
+
+    @property
+    def recent(self) -> float:
+        """The spend of the last windows, as a part of the usual; 0 where nothing is usual."""
+        level = self.level
+        return level.span_ratio(LONGEST) / level.usual if level.usual > 0 else 0.0
 
     def each(self) -> list[Gauge]:
         return [gauge for gauge in (self.level, self.size, self.rate) if gauge is not None]

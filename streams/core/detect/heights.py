@@ -37,6 +37,11 @@ class Heights:
         if values[0] > now[0] or values[1] > now[1] or values[2] > now[2]:  # seldom, and this is done for every window
             self.now = [max(pair) for pair in zip(now, values, strict=True)]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under suspicion."""
+        return self.held is NOTHING
+
     def forget(self) -> None:
         """What was under suspicion was unusual."""
         self.held = NOTHING

@@ -5,33 +5,36 @@ from __future__ import annotations
 from schemas.watch import Finding, FindingKind
 from streams.core.detect import paying, rising, silent
 from streams.core.detect.bucket import Bucket
-from streams.core.detect.gauge import LONGEST
+from streams.core.detect.gauge import Reading
 from streams.core.detect.gauges import LEVEL
-from streams.core.detect.rules import HOUR, WatchRules
+from streams.core.detect.rules import HOUR
 from streams.core.detect.series import Series
+from streams.core.detect.suspicion import SUSPECT
 
 
-def close(series: Series, end: int, rules: WatchRules) -> list[Finding]:
-    """The series' bucket that ends at `end` (epoch seconds) is complete: judge it, then learn it."""
-    bucket = series.take(end, rules)
-    if rules.in_maintenance(series.key, bucket.start, end):
+def close(series: Series, empty: Bucket) -> list[Finding]:
+    """The series' bucket is complete, `empty` where nothing came for it: judge it, then learn it."""
+    bucket, rules = series.take(empty), empty.rules
+    if rules.maintenance and rules.in_maintenance(series.key, bucket.start, bucket.end):
         return []
     series.turn(bucket)
-    out = _judge(series, bucket)
-    if end % HOUR == 0 and bucket.seconds <= HOUR:
+    out = _judge(series, bucket, empty)
+    if bucket.end % HOUR == 0 and bucket.seconds <= HOUR:
         out += rising.creep(series, bucket)
     return out
 
 
-def _judge(series: Series, bucket: Bucket) -> list[Finding]:
+def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
     rules, gauges, sums = bucket.rules, series.gauges, bucket.sums
     warm = series.is_warm(rules)
     sensitivity = rules.sensitivity_of(series.key) if rules.sensitivity else 1.0
-    recent = 0.0
-    if not sums.events and not series.silence.run and gauges.level.usual > 0:
-        recent = gauges.level.span_ratio(LONGEST) / gauges.level.usual
+    recent = 0.0 if sums.events or series.silence.run else gauges.recent
     series.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
     readings = gauges.judge(bucket, series.hours, sensitivity, one=series.makeup.is_one)
+    if bucket is empty and _is_calm(series, readings.level):
+        series.suspicion.quiet += 1
+        series.learn(bucket, 0.0)
+        return []
     expected = gauges.expected(bucket)
     basis = gauges.unusual(readings, bucket, series.mid(bucket.seconds)) if warm else -1
     if FindingKind.SPIKE not in series.cases:
@@ -47,3 +50,17 @@ def _judge(series: Series, bucket: Bucket) -> list[Finding]:
         out += paying.unpriced(series, bucket)
     series.learn(bucket, expected[LEVEL])
     return out
+
+
+def _is_calm(series: Series, level: Reading) -> bool:
+    """Whether a silent window can't be told of, by whatever is asked of it: with many series, most windows are such."""
+    return (
+        not series.cases
+        and series.suspicion.stretch is None
+        and level.score <= 1.0
+        and level.now <= SUSPECT
+        and not series.silence.is_broken(series.pace.seconds)
+        and not series.novel
+        and not (series.flood and not series.seen)
+        and series.days is None
+    )

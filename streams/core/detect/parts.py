@@ -113,6 +113,13 @@ class Makeup:
         if self.windows >= min(EPOCH_WINDOWS, max(1, self.windows_seen)):
             self._fold(seconds)
 
+    def rest(self, windows: int, seconds: float) -> int:
+        """At most so many windows without spend, up to the end of the epoch; returns how many."""
+        windows = min(windows, max(1, min(EPOCH_WINDOWS, max(1, self.windows_seen)) - self.windows))
+        self.windows += windows - 1
+        self.learn([], seconds)
+        return windows
+
     def _fold(self, seconds: float) -> None:
         self.windows_seen += self.windows
         gain = max(self.windows / self.windows_seen, min(1.0, self.windows * seconds / LIFE))

@@ -10,12 +10,26 @@ from __future__ import annotations
 from math import exp, log, sqrt
 from operator import truediv
 
-from streams.core.detect.gauge import CALM, DAY, HUGE, MARGINS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
+from streams.core.detect.gauge import (
+    CALM,
+    DAY,
+    FEW,
+    HUGE,
+    LONGEST,
+    MARGINS,
+    NO_LOGS,
+    SPANS,
+    YOUNG,
+    Gauge,
+    Reading,
+    life_of,
+)
 
 FLOORS = (log(3.0), log(2.5), log(2.2))  # never call less than this unusual, per span
 STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and margins shrink with it
 CHANCE = 5.0  # standard deviations by which requests may come unevenly
 COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
+SURELY = 0.999  # of a limit that is worked out in another way
 NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary
 
 
@@ -33,8 +47,7 @@ class RatioGauge(Gauge):
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
         sensitivity: float = 1.0, rough: bool = False,
     ) -> Reading:  # fmt: skip
-        self.refresh()
-        self._take(num, den, max(self.usual, upper), little, pad)
+        self.see(num, den, upper, little, pad)
         logs = self.logs
         if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
             return CALM
@@ -60,6 +73,24 @@ class RatioGauge(Gauge):
         if not 0 < count < COUNTABLE:
             return thresholds
         return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
+
+    def stays_calm(self, seconds: int, upper: float, sensitivity: float) -> bool:
+        """Whether windows with nothing in them, following each other, will each be usual: what the spans hold gets less
+        then, and what they must exceed no less than is assumed here. `upper` is that of them all."""
+        if self.seen < FEW or self.doubts or self.num < 0.0 or min(self.nums, default=0.0) < 0.0:
+            return False
+        if self.age + (LONGEST + 1) * seconds >= self.until:
+            return False  # records will be forgotten
+        fade = (1.0 - max(1.0 / self.seen, seconds / life_of(seconds))) ** LONGEST
+        reference = max(fade * self.num / self.den, upper) if self.den > 0 else upper
+        unit, calmer = self.scale * self._unrest() / sensitivity, min(1.0, sensitivity)
+        shapes = zip(SPANS, FLOORS, self.records, self.past, MARGINS, strict=True)
+        return all(
+            sum(self.nums[1 - span :])
+            <= SURELY * span * reference * exp(max(floor * unit, max(record, past) / calmer + margin * unit))
+            for span, floor, record, past, margin in shapes
+            if span > 1
+        )
 
     def _unrest(self) -> float:
         """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""

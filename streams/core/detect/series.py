@@ -36,8 +36,9 @@ class Series:
     """State of one series in one lane (meter and width of the windows that come in)."""
 
     __slots__ = (
-        "active", "active_at", "born", "cases", "creep", "days", "end", "flood", "gauges", "hours", "key", "makeup",
-        "meter", "novel", "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used", "width",
+        "active", "active_at", "born", "cases", "creep", "days", "due", "end", "flood", "gauges", "hours", "key",
+        "makeup", "meter", "novel", "owned", "pace", "pending", "seen", "silence", "spent", "suspicion", "used",
+        "width",
     )  # fmt: skip
 
     def __init__(self, meter: Meter, key: SeriesKey, width: int, start: int, pace: int = 0) -> None:
@@ -49,6 +50,7 @@ class Series:
         self.active_at = start  # when it last had an event
         self.novel = False  # new to a deployment that would know, and not told yet
         self.flood = False  # stands for many series that there was no room for
+        self.due = 0  # the end of the window until which it dozes, in epoch seconds; 0: it is awake, or asleep
         self.spent = 0.0  # since birth, while novel, in USD
         self.pace = Pace(width, pace)
         self.pending: list[Window] = []
@@ -90,14 +92,15 @@ class Series:
         if self.pace.learn(window.sums.events, window.aligned):
             self._start_over()
 
-    def take(self, end: int, rules: WatchRules) -> Bucket:
-        """The bucket that ends at `end` is complete: what came for it, to be judged."""
-        seconds = self.pace.seconds
-        self._catch_up(end - seconds, seconds)
+    def take(self, empty: Bucket) -> Bucket:
+        """The bucket is complete: what came for it, to be judged, or `empty` itself where nothing came."""
+        self._catch_up(empty.start, empty.seconds)
+        self.end = empty.end
+        if not self.pending:
+            return empty
         sums, cells = merged(self.pending)
         self.pending = []
-        self.end = end
-        return Bucket(end - seconds, end, sums, cells, rules)
+        return Bucket(empty.start, empty.end, sums, cells, empty.rules)
 
     def turn(self, bucket: Bucket) -> None:
         """The hour or the day of the bucket begins, if it has not begun: what is usual of it is known by its name."""
@@ -135,6 +138,20 @@ class Series:
         """Whether what goes on began with this window: a charge of one day may be one that comes every month, and is
         learnt as it is; what goes on for days is learnt at half its height, as unusual hours are."""
         return all(case.stretch.seconds <= self.pace.seconds for case in self.cases.values())
+
+    def idle(self, windows: int) -> None:
+        """Learn so many silent windows of the hour under way, of which nothing can be told."""
+        seconds = self.pace.seconds
+        self.end += windows * seconds
+        self.seen += windows
+        self.suspicion.quiet += windows
+        self.silence.rest(windows, seconds, self.gauges.recent)
+        while windows:
+            if not self.makeup.is_one:
+                self.gauges.size = self.gauges.rate = None
+            learnt = self.makeup.rest(windows, seconds)
+            self.gauges.idle(learnt, seconds)
+            windows -= learnt
 
     def _catch_up(self, start: int, seconds: int) -> None:
         """Silent windows that were slept through."""

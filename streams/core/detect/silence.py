@@ -48,6 +48,20 @@ class Silence:
         """Whether going on being silent could yet say so."""
         return self.run < self.broken_after(seconds) and self.run * seconds <= TOO_LONG
 
+    def uneventful(self, seconds: int) -> int:
+        """Silent windows to come within an hour before the one that could say so, or from which none can: at least."""
+        longest = self.longest * (1.0 - HOUR / LIFE)  # it fades on
+        broken = max(3, -(-OUTAGE // seconds), int(3 + LONGER * longest))
+        return min(broken, TOO_LONG // seconds + 1) - self.run
+
+    def rest(self, windows: int, seconds: int, recent: float) -> None:
+        """So many silent windows, of which nothing can be told."""
+        if not self.run:
+            self.before = recent
+        self.run += windows
+        for _ in range(windows):
+            self.longest *= 1.0 - seconds / LIFE
+
     def to_json(self) -> list[Any]:
         return [self.run, self.longest, self.before]
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from schemas.records import Meter
 from schemas.watch import Finding, FindingKind
-from streams.core.detect import judge
+from streams.core.detect import judge, lull
+from streams.core.detect.bucket import Bucket
 from streams.core.detect.budgets import BudgetWatch
 from streams.core.detect.lifecycle import finding_id
 from streams.core.detect.merge import Complete
@@ -33,6 +34,17 @@ class _Lane:
     started: int
     series: dict[SeriesKey, Series] = field(default_factory=dict)
     awake: dict[int, dict[SeriesKey, Series]] = field(default_factory=dict)  # by pace
+    dozing: dict[int, dict[SeriesKey, Series]] = field(default_factory=dict)  # by when they are due
+    end: int = 0  # of the newest window, epoch seconds
+
+    def awake_to_json(self) -> list[Any]:
+        """The keys of those that are to be judged, by pace, the dozing ones too: restored, they doze off anew."""
+        keys: dict[int, list[list[list[str]]]] = {}
+        for key, series in self.series.items():
+            pace = series.pace.seconds
+            if series.due or key in self.awake.get(pace, ()):
+                keys.setdefault(pace, []).append([list(pair) for pair in key])
+        return [[pace, awake] for pace, awake in keys.items()]
 
 
 class Watch:
@@ -49,14 +61,20 @@ class Watch:
         lane = self._lanes.get((complete.meter, complete.seconds))
         if lane is None:
             lane = self._lanes[complete.meter, complete.seconds] = _Lane(complete.start)
+        if complete.start != lane.end:
+            self._wake_all(lane)  # there is a hole: what was left out was not silent
         for key, window in self._bounded(lane, complete).items():
             series = lane.series.get(key) or self._born(lane, complete, key)
+            if series.due:
+                del lane.dozing[series.due][key]
+                self._wake(lane, series)
             before = series.pace.seconds
             series.add(window)
             if series.pace.seconds != before:
                 lane.awake.get(before, {}).pop(key, None)
             lane.awake.setdefault(series.pace.seconds, {})[key] = series
         out = self._close(lane, complete.end)
+        lane.end = complete.end
         for budget in self._budgets:
             spent = complete.windows.get(budget.budget.series)
             if spent is not None:
@@ -80,6 +98,7 @@ class Watch:
     def settle(self) -> None:
         """A history is over that nobody was told of: what it taught stays, what it found does not."""
         for lane in self._lanes.values():
+            self._wake_all(lane)
             for series in lane.series.values():
                 settle(series)
             lane.awake.clear()
@@ -111,14 +130,35 @@ class Watch:
     def _close(self, lane: _Lane, end: int) -> list[Finding]:
         """Judge the series whose bucket ends now."""
         out: list[Finding] = []
+        for due in [due for due in lane.dozing if due <= end]:
+            for series in lane.dozing.pop(due).values():
+                self._wake(lane, series)
         for pace, awake in lane.awake.items():
             if end % pace:
                 continue
+            empty = Bucket(end - pace, end, Sums(), [], self._rules)
             for key, series in list(awake.items()):
-                out += judge.close(series, end, self._rules)
+                out += judge.close(series, empty)
                 if series.asleep:
                     del awake[key]
+                    continue
+                series.due = lull.due(series, self._rules)
+                if series.due:
+                    del awake[key]
+                    lane.dozing.setdefault(series.due, {})[key] = series
         return out
+
+    def _wake(self, lane: _Lane, series: Series) -> None:
+        """It was taken from those that doze: learn what it slept through, and judge it from now on."""
+        lull.catch_up(series, lane.end)
+        series.due = 0
+        lane.awake.setdefault(series.pace.seconds, {})[series.key] = series
+
+    def _wake_all(self, lane: _Lane) -> None:
+        for dozing in lane.dozing.values():
+            for series in dozing.values():
+                self._wake(lane, series)
+        lane.dozing.clear()
 
     def _bounded(self, lane: _Lane, complete: Complete) -> dict[SeriesKey, Window]:
         """The windows, with those of new series beyond `max_series` summed up as one per kind of series."""
@@ -157,11 +197,17 @@ class Watch:
                 patience = max(rules.expire_seconds, MONTH)  # what is charged once a month is not new each time
             if now - series.active_at > patience and not series.cases:
                 del lane.series[key]
+                if series.due:
+                    del lane.dozing[series.due][key]
                 lane.awake.get(series.pace.seconds, {}).pop(key, None)
                 self._count -= 1
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a restart needs, as JSON."""
+        for lane in self._lanes.values():
+            for dozing in lane.dozing.values():
+                for series in dozing.values():
+                    lull.catch_up(series, lane.end)
         return {
             "version": VERSION,
             "budgets": [budget.to_json() for budget in self._budgets],
@@ -171,9 +217,7 @@ class Watch:
                     "seconds": seconds,
                     "started": lane.started,
                     "series": [series.to_json() for series in lane.series.values()],
-                    "awake": [
-                        [pace, [[list(pair) for pair in key] for key in awake]] for pace, awake in lane.awake.items()
-                    ],
+                    "awake": lane.awake_to_json(),
                 }
                 for (meter, seconds), lane in self._lanes.items()
             ],
