@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,7 @@ from streams.core.usage.quick import LONGEST_ID, LONGEST_NAME
 FEW = 8  # events for which columns are not worth their while
 MOST_PROFILES = 50_000  # names and tags are the producers': a flood of new ones must not fill the memory
 MOST_UNITS = 2**63 - 1
+UNKNOWN = -1  # for when a record came to the broker
 MOST_COUNT, MOST_REQUESTS = 10**15, 10**12
 TOKENS = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -122,10 +123,10 @@ class Calls:
         self._known: list[Profile | None] = []
         self._version = owners.version
 
-    def charge(self, items: Sequence[object], received: Sequence[datetime | None]) -> tuple[Block, Whole]:
+    def charge(self, items: Sequence[object], received: Whole) -> tuple[Block, Whole]:
         """The charges of the plain calls among parsed events, and where these stand.
 
-        `received` is when each event's record came to the broker; None when a file is replayed.
+        `received` is when each event's record came to the broker, in microseconds; UNKNOWN when a file is replayed.
         """
         rows = _rows(items)
         if len(rows.places) < FEW:
@@ -139,10 +140,10 @@ class Calls:
         ):  # the full validation says whose fault it is
             return Block(0), rows.places[:0]
 
-    def _charge(self, rows: _Rows, received: Sequence[datetime | None]) -> tuple[Block, Whole]:
+    def _charge(self, rows: _Rows, received: Whole) -> tuple[Block, Whole]:
         _check_texts(rows)
         _check_counts(rows)
-        arrived = self._check_times(rows, [received[place] for place in rows.places.tolist()])
+        arrived = self._check_times(rows, received[rows.places])
         profiles = self._profiles_of(rows)
         money = _Money(*np.zeros((5, len(rows.places)), dtype=np.int64))
         self._price(rows, profiles, money)
@@ -152,14 +153,13 @@ class Calls:
         block = _block(rows, at, arrived, [self._known[code] for code in profiles[at].tolist()], profiles[at], money)
         return block, rows.places[at]
 
-    def _check_times(self, rows: _Rows, received: list[datetime | None]) -> Whole:
+    def _check_times(self, rows: _Rows, received: Whole) -> Whole:
         """Leave what has no plain time within the bounds; gives the arrivals, where there are none the times."""
         rows.times = times = _micros(rows.columns["time"], rows.good)
-        ticks = {moment: -1 if moment is None else micros(moment) for moment in set(received)}
-        arrived = np.array([ticks[moment] for moment in received], dtype=np.int64)
-        late = (arrived >= 0) & (times > arrived + self._future)
+        arrived = np.where(received == UNKNOWN, times, received)
+        late = times > arrived + self._future
         rows.good &= (times >= self._oldest) & (times < self._latest) & ~late
-        return np.where(arrived >= 0, arrived, times)
+        return arrived
 
     def _profiles_of(self, rows: _Rows) -> Whole:
         """The number of each call's profile."""
@@ -241,12 +241,12 @@ class Calls:
                 _price_at(rows, at[levels == place], terms, terms.rates.levels[place], money)
 
 
-def _rows(items: Sequence[object]) -> _Rows:
+def _rows(items: Sequence[Any]) -> _Rows:
     """The columns of what look like model calls."""
     places, envelopes = [], []
     for place, item in enumerate(items):
         try:
-            envelope = _envelope(cast("dict[str, Any]", item))
+            envelope = _envelope(item)
         except (KeyError, TypeError, IndexError):
             continue
         if envelope[1] == TOKEN_CALL and envelope[0] == "1.0" and type(envelope[5]) is dict:

@@ -14,14 +14,14 @@ import numpy as np
 from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
 from schemas.records import Charge, DeadLetter, Position, Reason
-from streams.core.columns.block import Block, Unfit, joined
+from streams.core.columns.block import Block, Unfit, joined, micros
 from streams.core.columns.packed import ChargeBatch
 from streams.core.price import Priced
 from streams.core.tag import OWNED, Owner, Share, split
 from streams.core.usage import bills, calls
 from streams.core.usage.bills import Bills
 from streams.core.usage.bounds import Bounds
-from streams.core.usage.calls import Calls
+from streams.core.usage.calls import UNKNOWN, Calls
 from streams.core.usage.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of
 from streams.core.usage.sheet import Sheet
 
@@ -89,21 +89,23 @@ class Charger:
         """
         letters: list[tuple[int, int, DeadLetter]] = []  # with the number of the record and the place in it
         items: list[object] = []
-        where: list[tuple[int, int | None]] = []  # of each item: its record, and its place in the record's array
+        firsts, arrays = [0], []  # of each record its first item, and whether they stand in an array
         for number, raw in enumerate(raws):
             try:
                 found, is_array = _items(raw, self._bounds, parsed[number] if parsed else None)
             except Rejected as rejected:
                 letters.append((number, 0, dead_letter(raw, None, rejected.rejection, {})))
-                continue
+                found, is_array = [], False
             items += found
-            where += [(number, place if is_array else None) for place in range(len(found))]
-        records = np.array([number for number, _ in where], dtype=np.int64)
-        quick, places = self._calls.charge(items, [raws[number].received_at for number, _ in where])
+            arrays.append(is_array)
+            firsts.append(len(items))
+        records = np.repeat(np.arange(len(raws)), np.diff(firsts))  # of each item
+        arrived = [micros(raw.received_at) if raw.received_at else UNKNOWN for raw in raws]
+        quick, places = self._calls.charge(items, np.array(arrived, dtype=np.int64)[records])
         rest: list[_Charged] = []
         refused: list[tuple[int, Rejection]] = []
         for at in sorted(set(range(len(items))).difference(places.tolist())):
-            raw = raws[where[at][0]]
+            raw = raws[records[at]]
             try:
                 rest.append(
                     _Charged(at, self.charge_event(event_of(items[at], raw.received_at, self._bounds), raw.received_at))
@@ -114,8 +116,10 @@ class Charger:
                 refused.append((at, Rejection(Reason.INTERNAL_ERROR, problem=type(error).__name__)))
         other, unfit = _block(rest)
         for at, rejection in (*refused, *unfit):
-            number, place = where[at]
-            letters.append((number, place or 0, dead_letter(raws[number], place, rejection, items[at])))
+            number = int(records[at])
+            place = at - firsts[number]  # 0 where it is the only one
+            at_place = place if arrays[number] else None
+            letters.append((number, place, dead_letter(raws[number], at_place, rejection, items[at])))
         whole, order = joined([quick, other]), np.concatenate([places, other.records])
         if len(places) and other.count:
             ranks = np.argsort(order, kind="stable")

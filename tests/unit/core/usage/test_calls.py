@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from schemas.records import DeadLetter, Position
 from streams import build
-from streams.core.columns.block import Block
+from streams.core.columns.block import Block, micros
 from streams.core.usage.calls import FEW, TOKENS
 from streams.core.usage.charge import Charged, Charger
 from streams.core.usage.decode import RawRecord
@@ -124,7 +124,7 @@ def test_they_come_out_as_one_by_one(content: list[Any], received_at: datetime |
 
 def test_all_plain_calls_go_by_column() -> None:
     content = [{**PLAIN, "id": str(number)} for number in range(50)]
-    _, places = charger()._calls.charge(content, [NOW] * 50)
+    _, places = charger()._calls.charge(content, np.full(50, micros(NOW)))
     assert places.tolist() == list(range(50))
 
 
@@ -135,7 +135,7 @@ def test_an_odd_one_leaves_its_neighbours_to_the_columns() -> None:
     content[11] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": True}}
     content[13] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": -1}}
     content[15] = {**PLAIN, "data": {**PLAIN["data"], "region": ["eu"]}}
-    _, places = charger()._calls.charge(content, [NOW] * 50)
+    _, places = charger()._calls.charge(content, np.full(50, micros(NOW)))
     assert places.tolist() == [number for number in range(50) if number not in {7, 9, 11, 13, 15}]
 
 
@@ -174,7 +174,7 @@ def test_discounts_and_commitments_are_kept_to_the_last_digit(provider: str, mod
     slow._calls = Nothing()  # type: ignore[assignment]
     named = {"provider": provider, "model": model}
     content = [{**PLAIN, "id": str(n), "data": {**PLAIN["data"], **named, "output_tokens": n}} for n in range(40)]
-    assert len(fast._calls.charge(content, [NOW] * 40)[1]) == 40
+    assert len(fast._calls.charge(content, np.full(40, micros(NOW)))[1]) == 40
     by_column, one_by_one = charged(fast, content).charges, charged(slow, content).charges
     assert by_column == one_by_one
     assert by_column[0].effective_cost != by_column[0].list_cost or by_column[0].billed_cost == 0
