@@ -96,6 +96,7 @@ def alert_rules(settings: Settings) -> AlertRules:
         warning_usd_per_day=Decimal(str(alerts.warning_usd_per_day)),
         critical_usd_per_day=Decimal(str(alerts.critical_usd_per_day)),
         reopen=timedelta(seconds=alerts.reopen_seconds),
+        returns=timedelta(seconds=alerts.returns_seconds),
     )
 
 

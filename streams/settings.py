@@ -293,6 +293,7 @@ class Alerts(Section):
     warning_usd_per_day: Annotated[float, Field(ge=0)] = 200.0  # ... or by those of the next 24 hours
     critical_usd_per_day: Annotated[float, Field(ge=0)] = 2_000.0
     reopen_seconds: Annotated[float, Field(ge=0)] = 900.0  # the same trouble again so soon is the same alert
+    returns_seconds: Annotated[float, Field(ge=0)] = 7_200.0  # and the same key's, about as dear as it was, until then
     hold_seconds: Annotated[float, Field(ge=0)] = 5.0  # how long to wait for a slow partition before grouping
     log: bool = True
     receivers: tuple[Receiver, ...] = ()

@@ -8,7 +8,7 @@ times alone, not on how marks and findings came interleaved; only what comes lat
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from streams.core.alert.kinship import MOST, is_owned, rank
 from streams.core.alert.rules import LOUDNESS, AlertRules
 
 DAY_SECONDS = 86_400
+LATE = timedelta(hours=1)  # what has begun in time to join is found so much later, at times
 REMEMBERED = 10_000  # findings that are over; a repeated record of one must not open it again
 
 
@@ -145,7 +146,7 @@ class Alerter:
 
     def _place(self, groups: list[Group], finding: Finding) -> Group:
         """Put a new finding where it belongs: with the group that explains most of it, else by itself."""
-        fits = [(group.fits(finding, self._rules.reopen), group) for group in groups]
+        fits = [(self._fit(group, finding), group) for group in groups]
         best, group = max(fits, key=lambda fit: fit[0], default=(0.0, None))
         # Several incidents together may explain what a wide series sees; it is then no incident of its own.
         jointly = sum(fit for fit, other in fits if rank(other.core.series) < rank(finding.series))
@@ -159,10 +160,13 @@ class Alerter:
             group.name()
         return group
 
+    def _fit(self, group: Group, finding: Finding) -> float:
+        return group.fits(finding, self._rules.reopen, self._rules.returns)
+
     def _absorb(self, groups: list[Group], group: Group) -> Group | None:
         """The alert that a group turns out to belong to just before it would page by itself."""
         for other in groups:
-            if other is not group and other.paged_at and other.fits(group.core, self._rules.reopen) >= MOST:
+            if other is not group and other.paged_at and self._fit(other, group.core) >= MOST:
                 other.absorb(group)
                 groups.remove(group)
                 return other
@@ -190,7 +194,7 @@ class Alerter:
     def _forget(self, groups: list[Group], time: datetime) -> None:
         """Drop the groups that are over for so long that nothing can join them any more."""
         for group in [group for group in groups if not group.is_open]:
-            if group.ended_at + max(group.slack, self._rules.reopen) < time:
+            if group.ended_at + max(group.slack, self._rules.reopen, self._rules.returns) + LATE < time:
                 groups.remove(group)
                 self._over.update(dict.fromkeys(group.findings))
         while len(self._over) > REMEMBERED:

@@ -16,6 +16,7 @@ from streams.core.severity import MANY_TIMES
 EXPLAINS = 0.7  # of the largest excess in the group: what a narrower series needs to name it
 PART = 0.1  # of the excess: what a part that began together with the whole needs to belong to it
 SAME_OUTAGE = timedelta(minutes=5)  # in which all that an outage silences has spoken for the last time
+ABOUT = Decimal("1.5")  # times what it has come to: what is back at more is another incident
 CADENCES = 2  # detectors of different series decide within a couple of windows of each other
 
 
@@ -95,20 +96,34 @@ class Group:
         if not still or rank(best.series) < rank(current.series):
             self.core_id = best.finding_id
 
-    def fits(self, finding: Finding, reopen: timedelta) -> float:
-        """How well a new finding belongs here, 0 (not at all) to 1; from `MOST` on it joins."""
+    def fits(self, finding: Finding, reopen: timedelta, returns: timedelta = timedelta(0)) -> float:
+        """How well a new finding belongs here, 0 (not at all) to 1; from `MOST` on it joins. What comes within `reopen`
+        after the end goes on; the same key's, about as dear, may take until `returns`."""
         core = self.core
         if finding.kind is core.kind is FindingKind.DROP and abs(finding.opened_at - self.opened_at) <= SAME_OUTAGE:
             return 1.0  # meters don't break one by one in the same minutes: what lies above them has failed
         slack = max(self.slack, timedelta(seconds=CADENCES * finding.cadence_seconds))
         over = not self.is_open and finding.opened_at > self.ended_at + max(slack, reopen)
-        if over or finding.last_seen_at < self.opened_at - slack:
+        if over:
+            return float(self._returns(finding, returns))
+        if finding.last_seen_at < self.opened_at - slack:
             return 0.0
         if self._is_another(finding):
             return 0.0
         if within(finding.series, core.series) and names_one(core.series) and may_meet(finding, core):
             return 1.0  # nobody wants a second page for the same key
         return self._kin(finding, slack)
+
+    def _returns(self, finding: Finding, returns: timedelta) -> bool:
+        """Whether the same is back: work that comes in bouts of hours is one incident, not one for each bout."""
+        core = self.core
+        return (
+            names_one(core.series)
+            and finding.kind is core.kind
+            and within(finding.series, core.series)
+            and finding.opened_at <= self.ended_at + returns
+            and _pace(finding) <= ABOUT * self.pace
+        )
 
     def _is_another(self, finding: Finding) -> bool:
         """Whether it began after people were paged, and is not what they were paged for.

@@ -29,6 +29,7 @@ class AlertRules:
     warning_usd_per_day: Decimal = Decimal(200)
     critical_usd_per_day: Decimal = Decimal(2_000)
     reopen: timedelta = timedelta(minutes=15)
+    returns: timedelta = timedelta(hours=2)
 
     def pages(self, finding: Finding) -> bool:
         """Whether a finding is worth waking somebody.

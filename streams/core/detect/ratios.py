@@ -30,7 +30,8 @@ STEADY = 0.15  # of the usual, that an ordinary window strays: below, floors and
 CHANCE = 5.0  # standard deviations by which requests may come unevenly
 COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
 SURELY = 0.999  # of a limit that is worked out in another way
-NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary
+NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary,
+BELOW = 3.0  # unless it scores so much more for each e-th part of that highest
 
 
 def _by_chance(count: float, span: int) -> float:
@@ -112,7 +113,7 @@ class RatioGauge(Gauge):
             if value <= 0 or highest <= 0:
                 continue
             above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
-            if above < NEAR:
+            if above < NEAR and scores[index] < 1.0 - BELOW * above:
                 scores[index] = min(scores[index], 1.0)
             elif above > 0 and count > 0 and index:  # one window of a restless series says nothing
                 beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)

@@ -11,23 +11,30 @@ LONGER = 1.5  # times its longest silence a series must be silent, and three win
 TOO_LONG = 6 * HOUR  # a series that is silent for so long as a habit is never called broken
 LIFE = 14 * DAY  # seconds in which a silence is forgotten
 CLIFF = 0.25  # of the usual: a series that had faded before it fell silent has come to an end, and isn't broken
+FIELDS_V1 = 3  # of the state that release 0.1 wrote
 
 
 class Silence:
     """Counts windows without an event."""
 
-    __slots__ = ("before", "longest", "run")
+    __slots__ = ("before", "longest", "run", "told", "under_way")
 
     def __init__(self) -> None:
         self.run = 0  # windows in a row
         self.longest = 0.0  # the longest run that came to nothing, slowly forgotten
+        self.under_way = 0  # the longest run of the silence that people know of
+        self.told = 0.0  # the same of those that are over, as slowly forgotten
         self.before = 0.0  # spend per window just before it fell silent, as a part of the usual
 
     def watch(self, events: int, seconds: int, recent: float, *, told: bool) -> None:
         """Take in a window; `recent` is the spend of the windows before it, as a part of the usual, and counts where a
-        silence begins. A silence that was `told` of is no habit."""
+        silence begins. A silence that was `told` of is no habit; the second that ends by itself is."""
+        if self.under_way and not told:
+            self._end()
         if events:
-            if not told:
+            if told:
+                self.under_way = max(self.under_way, self.run)
+            else:
                 self.longest = max(self.longest, self.run)
             self.run = 0
             return
@@ -35,6 +42,7 @@ class Silence:
             self.before = recent
         self.run += 1
         self.longest *= 1.0 - seconds / LIFE
+        self.told *= 1.0 - seconds / LIFE
 
     def broken_after(self, seconds: int) -> int:
         """Silent windows from which the meter may be broken."""
@@ -56,17 +64,28 @@ class Silence:
 
     def rest(self, windows: int, seconds: int, recent: float) -> None:
         """So many silent windows, of which nothing can be told."""
+        if self.under_way:
+            self._end()
         if not self.run:
             self.before = recent
         self.run += windows
         for _ in range(windows):
             self.longest *= 1.0 - seconds / LIFE
+            self.told *= 1.0 - seconds / LIFE
+
+    def _end(self) -> None:
+        """What was told of is over."""
+        if self.told:
+            self.longest = max(self.longest, self.told, self.under_way)
+        self.told, self.under_way = max(self.told, self.under_way), 0
 
     def to_json(self) -> list[Any]:
-        return [self.run, self.longest, self.before]
+        return [self.run, self.longest, self.before, self.told, self.under_way]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Silence:
         silence = cls()
-        silence.run, silence.longest, silence.before = state
+        silence.run, silence.longest, silence.before = state[:FIELDS_V1]
+        if len(state) > FIELDS_V1:
+            silence.told, silence.under_way = state[FIELDS_V1:]
         return silence

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.watch import Alert, Finding, FindingKind
 from streams.core.alert import Alerter, AlertRules
-from tests.support.findings import driver, finding, last
+from tests.support.findings import at, driver, finding, last
 
 RULES = AlertRules(min_excess_usd=Decimal(5))
 
@@ -177,7 +177,7 @@ def test_the_name_does_not_waver_between_equals() -> None:
 
 @pytest.mark.parametrize(("gap", "count"), [(5.0, 1), (14.0, 1), (60.0, 2)])
 def test_the_same_trouble_again_soon_is_the_same_alert(gap: float, count: int) -> None:
-    series = {"principal": "k1"}
+    series = {"team": "search"}
     alerts = alerts_of(
         finding(series, 10.0),
         finding(series, 10.0, revision=1, closed=10.0),
@@ -185,6 +185,35 @@ def test_the_same_trouble_again_soon_is_the_same_alert(gap: float, count: int) -
     )
     assert len({alert.alert_id for alert in alerts}) == count
     assert [alert.status for alert in alerts] == ["firing", "resolved", "firing"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "per_hour", "count"), [(60.0, 30.0, 1), (115.0, 44.0, 1), (125.0, 30.0, 2), (60.0, 46.0, 2)]
+)
+def test_a_key_whose_work_comes_in_bouts_is_one_alert(gap: float, per_hour: float, count: int) -> None:
+    """As long as it is back within two hours, and at no more than half as much again: what is dearer is news."""
+    series = {"principal": "k1"}
+    alerts = alerts_of(
+        finding(series, 10.0, per_hour=30.0),
+        finding(series, 10.0, per_hour=30.0, revision=1, closed=10.0),
+        finding(series, 10.0, per_hour=per_hour, opened=10.0 + gap),
+    )
+    assert len({alert.alert_id for alert in alerts}) == count
+    assert [alert.status for alert in alerts] == ["firing", "resolved", "firing"]
+
+
+def test_a_bout_that_is_found_late_belongs_to_when_it_began() -> None:
+    series = {"principal": "k1"}
+    first, over = finding(series, 10.0), finding(series, 10.0, revision=1, closed=10.0)
+    late = finding(series, 10.0, opened=125.0, detected_at=at(165.0), seen=165.0)
+    assert len({alert.alert_id for alert in alerts_of(first, over, late)}) == 1
+
+
+def test_a_key_that_falls_silent_after_a_bout_is_another_incident() -> None:
+    series = {"principal": "k1"}
+    bout, over = finding(series, 10.0), finding(series, 10.0, revision=1, closed=10.0)
+    silent = finding(series, -10.0, opened=70.0, kind=FindingKind.DROP)
+    assert len({alert.alert_id for alert in alerts_of(bout, over, silent)}) == 2
 
 
 def test_keys_that_fall_silent_together_are_one_outage() -> None:

@@ -49,6 +49,21 @@ class TestDrop:
         stream.feed(KEY, habit)
         assert stream.feed(KEY, [*steady(120), *[SILENCE] * 60]) == []
 
+    def test_silences_that_ended_by_themselves_twice_are_how_the_key_is(self) -> None:
+        """Two broken meters within some days do happen; after that it is told of a longer silence only."""
+        stream = Stream()
+        stream.feed(KEY, steady(1600))
+        told = [bool(stream.feed(KEY, [*[SILENCE] * 90, *steady(300)])) for _ in range(3)]
+        assert told == [True, True, False]
+        assert stream.feed(KEY, [SILENCE] * 200)
+
+    def test_short_silences_make_no_habit_of_one_that_was_told(self) -> None:
+        stream = Stream()
+        stream.feed(KEY, steady(1600))
+        assert stream.feed(KEY, [*[SILENCE] * 90, *steady(60)])
+        assert stream.feed(KEY, [*[SILENCE, *steady(60)] * 5]) == []
+        assert stream.feed(KEY, [SILENCE] * 90)
+
     def test_a_key_that_faded_away_has_come_to_an_end(self) -> None:
         stream = Stream()
         stream.feed(KEY, [*steady(1600), *[tokens(1)] * 30])

@@ -336,19 +336,28 @@ def test_a_false_positive_of_a_series_that_leaps_is_not_told_again() -> None:
         stream.watch.feedback("token_call", KEY, FindingKind.SPIKE, "false_positive")
 
 
+def tide(seed: int, *, least: int = 6, night: int = 0) -> list[Sums]:
+    """A day of requests that swell to sixty a minute by noon, with half an hour at `night` after midnight."""
+    rng = Random(seed)
+    levels = [least * (60 / least) ** (0.5 - 0.5 * cos(2 * pi * minute / 1440)) for minute in range(1440)]
+    out = [tokens(max(1, round(rng.gauss(1, 0.1) * level))) for level in levels]
+    return [*out[:30], *[tokens(night)] * 30, *out[60:]] if night else out
+
+
 def test_what_a_series_comes_to_every_noon_is_not_told_at_night() -> None:
     stream = Stream()
-
-    def day(seed: int, night: int) -> list[Sums]:
-        rng = Random(seed)
-        tide = [6 * 10 ** (0.5 - 0.5 * cos(2 * pi * minute / 1440)) for minute in range(1440)]
-        out = [tokens(max(1, round(rng.gauss(1, 0.1) * level))) for level in tide]
-        return [*out[:30], *[tokens(night)] * 30, *out[60:]] if night else out
-
     for seed in range(4):
-        stream.feed(KEY, day(seed, 0))
-    assert stream.feed(KEY, day(4, 40)) == []
-    assert stream.feed(KEY, day(5, 120))
+        stream.feed(KEY, tide(seed))
+    assert stream.feed(KEY, tide(4, night=40)) == []
+    assert stream.feed(KEY, tide(5, night=120))
+
+
+def test_what_a_series_comes_to_every_noon_is_told_at_night_where_the_night_is_another_world() -> None:
+    """Forty a minute is half as much again for six at night, and twenty times the usual for two."""
+    stream = Stream()
+    for seed in range(4):
+        stream.feed(KEY, tide(seed, least=2))
+    assert stream.feed(KEY, tide(4, least=2, night=40))
 
 
 @pytest.mark.parametrize(("back", "told"), [(120, False), (400, True)])
