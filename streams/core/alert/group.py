@@ -115,11 +115,12 @@ class Group:
         return self._kin(finding, slack)
 
     def _returns(self, finding: Finding, returns: timedelta) -> bool:
-        """Whether the same is back: work that comes in bouts of hours is one incident, not one for each bout."""
+        """Whether the same is back: work that comes in bouts of hours is one incident, not one for each bout. Dearer
+        models after a burst of requests are another."""
         core = self.core
         return (
             names_one(core.series)
-            and finding.kind is core.kind
+            and (finding.kind, finding.cause) == (core.kind, core.cause)
             and within(finding.series, core.series)
             and finding.opened_at <= self.ended_at + returns
             and _pace(finding) <= ABOUT * self.pace
