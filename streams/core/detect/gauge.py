@@ -132,8 +132,7 @@ class Gauge(ABC):
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
-                for index, highest in enumerate(map(max, logs, self.held)):
-                    self.records[index] = max(self.records[index], highest)
+                self.records = list(map(max, self.records, self.held, logs))
                 self.held = NO_LOGS
         else:
             self.skip |= 1

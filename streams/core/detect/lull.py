@@ -11,11 +11,15 @@ from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import HOUR, WatchRules
 from streams.core.detect.series import Series
 
+OFTEN = 2  # windows of which one has an event
+
 
 def due(series: Series, rules: WatchRules) -> int:
     """The end (epoch seconds) of the first window that must be judged in time if the series is silent from now on; 0
     where that is the next."""
     end, seconds = series.end, series.pace.seconds
+    if not series.silence.run and OFTEN * series.active > series.seen:
+        return 0  # it has spent, and will do so again: to doze off costs more than to be judged once in vain
     if seconds >= HOUR or end % HOUR == 0 or rules.maintenance or not _is_at_peace(series, rules):
         return 0
     windows = series.silence.uneventful(seconds)

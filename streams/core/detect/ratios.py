@@ -85,13 +85,12 @@ class RatioGauge(Gauge):
         fade = (1.0 - max(1.0 / self.seen, seconds / life_of(seconds))) ** LONGEST
         reference = max(fade * self.num / self.den, upper) if self.den > 0 else upper
         unit, calmer = self.scale * self._unrest() / sensitivity, min(1.0, sensitivity)
-        shapes = zip(SPANS, FLOORS, self.records, self.past, MARGINS, strict=True)
-        return all(
-            sum(self.nums[1 - span :])
-            <= SURELY * span * reference * exp(max(floor * unit, max(record, past) / calmer + margin * unit))
-            for span, floor, record, past, margin in shapes
-            if span > 1
-        )
+        for index in (1, 2):  # a span of one window holds nothing
+            record, span = max(self.records[index], self.past[index]), SPANS[index]
+            threshold = max(FLOORS[index] * unit, record / calmer + MARGINS[index] * unit)
+            if sum(self.nums[1 - span :]) > SURELY * span * reference * exp(threshold):
+                return False
+        return True
 
     def _unrest(self) -> float:
         """The part of floors and margins that what strays so little needs: a flat bill does not double by chance."""
