@@ -212,7 +212,8 @@ def test_a_bout_that_is_found_late_belongs_to_when_it_began() -> None:
 def test_dearer_models_after_a_bout_of_requests_are_another_incident() -> None:
     series = {"principal": "k1"}
     bout, over = finding(series, 10.0), finding(series, 10.0, revision=1, closed=10.0, cause="volume")
-    assert len({alert.alert_id for alert in alerts_of(bout, over, finding(series, 10.0, opened=70.0, cause="mix"))}) == 2
+    dearer = finding(series, 10.0, opened=70.0, cause="mix")
+    assert len({alert.alert_id for alert in alerts_of(bout, over, dearer)}) == 2
 
 
 def test_a_key_that_falls_silent_after_a_bout_is_another_incident() -> None:
