@@ -132,7 +132,7 @@ class Gauge(ABC):
             if suspect:
                 self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
             elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
-                self.records = list(map(max, self.records, self.held, logs))
+                self.records[:] = map(max, self.records, self.held, logs)  # in place: a list made of these is larger
                 self.held = NO_LOGS
         else:
             self.skip |= 1
