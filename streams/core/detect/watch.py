@@ -18,7 +18,7 @@ from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.series import Series
 from streams.core.windows.roll import FLOOD
-from streams.core.windows.sums import SeriesKey, Sums, Window
+from streams.core.windows.sums import SeriesKey, Sums, Window, count_in
 
 __all__ = ["Watch", "WatchRules"]
 MONTH = 40 * DAY
@@ -175,8 +175,7 @@ class Watch:
             if into is None:
                 into = out[together] = replace(window, series=together, sums=Sums(), cells=[], aligned={})
             into.sums.add(window.sums)
-            for step, count in window.aligned.items():
-                into.aligned[step] = into.aligned.get(step, 0) + count
+            count_in(into.aligned, window.aligned)
         return out
 
     def _born(self, lane: _Lane, complete: Complete, key: SeriesKey) -> Series:

@@ -10,7 +10,7 @@ An event lives in one partition of `spend.charges`, by its identity, so one memo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from streams.core.columns.block import Block, Mask, Whole, joined
 from streams.core.columns.packed import ChargeBatch
 from streams.core.windows.identities import Identities
 from streams.core.windows.parts import LEAF, READ, cells
-from streams.core.windows.sums import Sums
+from streams.core.windows.sums import Sums, count_in
 from streams.core.windows.ticks import Leaf, Origin, Part, PartName, Ticks, Watermark, key_of, part_name
 
 METER_BY_TOPIC: dict[str, Meter] = {topic.name: METER_BY_TYPE[kind] for kind, topic in TOPIC_BY_EVENT_TYPE.items()}
@@ -61,12 +61,10 @@ class _Open:
     leaves: dict[Leaf, Sums] = field(default_factory=dict)
     aligned: dict[Leaf, dict[int, int]] = field(default_factory=dict)
 
-    def add(self, leaf: Leaf, sums: Sums, aligned: Iterable[tuple[int, int]]) -> None:
+    def add(self, leaf: Leaf, sums: Sums, aligned: Mapping[int, int]) -> None:
         """Add to a part. `aligned`: how many of its events end a bucket, by the bucket's width."""
         self.leaves.setdefault(leaf, Sums()).add(sums)
-        counts = self.aligned.setdefault(leaf, {})
-        for step, count in aligned:
-            counts[step] = counts.get(step, 0) + count
+        count_in(self.aligned.setdefault(leaf, {}), aligned)
 
 
 @dataclass(slots=True)
@@ -264,7 +262,7 @@ class Roller:
             leaf = cell.leaf
             if leaf not in window.leaves and len(window.leaves) >= self._rules.max_leaves:
                 leaf = _flooded(leaf)
-            window.add(leaf, cell.sums, cell.aligned.items())
+            window.add(leaf, cell.sums, cell.aligned)
 
     def _lane(self, pace: Pace) -> _Lane:
         lane = self._lanes.get(pace)
@@ -322,10 +320,13 @@ class Roller:
         return said
 
     def _ticks(self, pace: Pace, start: int, window: _Open) -> Ticks:
+        """What counts in a series at all."""
         parts = [
-            Part(self._name_of(leaf), sums, window.aligned.get(leaf) or {}) for leaf, sums in window.leaves.items()
+            Part(name, sums, window.aligned.get(leaf) or {})
+            for leaf, sums in window.leaves.items()
+            if (name := self._name_of(leaf)).series
         ]
-        return Ticks(*pace, start, self._origin, [part for part in parts if part.name.series])
+        return Ticks(*pace, start, self._origin, parts)
 
     def _name_of(self, leaf: Leaf) -> PartName:
         """Remembered: it is asked for in every window."""
@@ -528,4 +529,4 @@ def _open_to_json(window: _Open) -> list[Any]:
 def _put_open(window: _Open, leaves: Iterable[Any]) -> None:
     """Add what `_open_to_json` wrote to a window."""
     for values, sums, aligned in leaves:
-        window.add(tuple(values), Sums.from_wire(sums), aligned)
+        window.add(tuple(values), Sums.from_wire(sums), dict(aligned))

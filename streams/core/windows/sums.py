@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -126,6 +127,12 @@ class Window:
     def alone(self) -> bool:
         """Whether its one part is known to be all of it: then the two share their sums, and neither may be changed."""
         return len(self.cells) == 1 and self.cells[0][1] is self.sums
+
+
+def count_in(into: dict[int, int], aligned: Mapping[int, int]) -> None:
+    """Add to how many events end a bucket, by the bucket's width."""
+    for step, count in aligned.items():
+        into[step] = into.get(step, 0) + count
 
 
 def utc(seconds: float) -> datetime:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from schemas.records import Meter
 from schemas.watch import DIMENSIONS
-from streams.core.windows.sums import SeriesKey, Sums, Window, series_key
+from streams.core.windows.sums import SeriesKey, Sums, Window, count_in, series_key
 
 Leaf = tuple[str, ...]
 """A part's values in the order of `DIMENSIONS`, empty where it has none."""
@@ -112,7 +112,7 @@ def together(said: Iterable[Sequence[Part]]) -> list[Part]:
                 continue
             into.sums.add(part.sums)
             if part.aligned:
-                _count(into.aligned, part.aligned)
+                count_in(into.aligned, part.aligned)
     whole.sort(key=lambda part: (-part.sums.usd, -part.sums.at_risk_usd, part.name.key, part.name.series))
     return whole
 
@@ -132,10 +132,5 @@ def windows_of(meter: Meter, seconds: int, start: int, parts: Sequence[Part], mo
             if len(into.cells) < most:
                 into.cells.append((part.name.key, part.sums))
             if part.aligned:
-                _count(into.aligned, part.aligned)
+                count_in(into.aligned, part.aligned)
     return {series: found[series] for series in sorted(found)}
-
-
-def _count(into: dict[int, int], aligned: dict[int, int]) -> None:
-    for step, count in aligned.items():
-        into[step] = into.get(step, 0) + count
