@@ -31,6 +31,7 @@ from tests.bench import page, together, under_load
 from tests.bench.cluster import new_run, real_kafka
 from tests.bench.measure import floor, idiomatic, idle, quix, quix_python, stages
 from tests.bench.workers import Idle
+from tests.support.commit import commit
 from tests.support.kafka import RealKafka
 
 PACKAGES = ("faust-streaming", "aiokafka", "river", "pydantic", "pyarrow", "clickhouse-connect", "chdb", "orjson")
@@ -184,7 +185,7 @@ class Watch:
         """When and of what code; seconds; the share of them in which something waited for a processor, None unknown."""
         seconds = time.monotonic() - self._began
         return {
-            "commit": _commit(),
+            "commit": commit(),
             "at": f"{datetime.now(UTC):%d %B %Y %H:%M} UTC",
             "seconds": seconds,
             "waited_share": None if self._waited is None else ((_waited_seconds() or 0.0) - self._waited) / seconds,
@@ -217,14 +218,6 @@ def _waited_seconds() -> float | None:
     except OSError:
         return None
     return int(text.splitlines()[0].rpartition("total=")[2]) / 1e6
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "an unknown commit"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,10 @@ import typer
 
 from tests.faults import scenarios, stream
 from tests.faults.judge import Outcome
-from tests.faults.report import CHANGED, held, merged, read, table, write_json, write_page
+from tests.faults.report import held, merged, read, table, write_json, write_page
 from tests.faults.run import UNDISTURBED, all_of, ground
+from tests.support.commit import ROOT, commit
 
-ROOT = Path(__file__).parents[2]
 PAGE, RESULTS = ROOT / "docs" / "faults.md", ROOT / "build" / "faults.json"
 NAMES = (UNDISTURBED.name, *(scenario.name for scenario in scenarios.LONG))
 
@@ -37,9 +36,9 @@ def main(
         typer.echo(f"Error: --only {only}: no fault has that in its name", err=True)
         raise typer.Exit(2)
     shape = stream.CI if short else stream.LONG
-    commit = _commit()
+    code = commit()
     if resume:
-        done = held(read(RESULTS), commit)
+        done = held(read(RESULTS), code)
         chosen = tuple(scenario for scenario in chosen if scenario.name not in done)
         if not chosen:
             typer.echo(table(read(RESULTS)))
@@ -47,7 +46,7 @@ def main(
     elif not only and not short:
         RESULTS.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="spendstream-faults-") as folder:
-        outcomes = asyncio.run(_run(chosen, shape, keep or Path(folder), _ignore if short else _keep, commit))
+        outcomes = asyncio.run(_run(chosen, shape, keep or Path(folder), _ignore if short else _keep, code))
     typer.echo(table(outcomes))
     if not all(outcome.holds for outcome in outcomes):
         raise typer.Exit(1)
@@ -58,24 +57,15 @@ async def _run(
     shape: stream.Shape,
     folder: Path,
     keep: Callable[[Outcome], None],
-    commit: str,
+    code: str,
 ) -> list[Outcome]:
     def done(outcome: Outcome) -> None:
-        outcome.commit = commit
+        outcome.commit = code
         keep(outcome)
         typer.echo(f"  {'holds' if outcome.holds else 'BROKEN'}: {outcome.as_json()}")
 
     async with ground(shape, folder) as on:
         return await all_of(on, chosen, typer.echo, done)
-
-
-def _commit() -> str:
-    """What is run, in a word: the commit, and whether the code was changed since."""
-    git = ["git", "-C", str(ROOT)]
-    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
-    code = ("schemas", "streams", "replay", "tests")
-    same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *code], check=False).returncode == 0  # noqa: S603
-    return (head.stdout.strip() or "no commit") + ("" if same else CHANGED)
 
 
 def _keep(outcome: Outcome) -> None:

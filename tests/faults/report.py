@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.judge import Outcome
+from tests.support.commit import CHANGED
 
 BEGIN, END = "<!-- faults: begin, written by `make faults` -->", "<!-- faults: end -->"
-CHANGED = " and changes"
 HEAD = (
     "| fault | times | events | lost | counted twice | unaccounted | looks | wrong totals | false findings "
     "| missing findings | undelivered alerts | repeated deliveries | ended by itself | recovery s |"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.judge import Outcome
-from tests.faults.report import CHANGED, held, merged, read, write_json
+from tests.faults.report import held, merged, read, write_json
+from tests.support.commit import CHANGED
 
 
 def row(fault: str, commit: str, lost: int = 0, undelivered: int = 0) -> Outcome:
