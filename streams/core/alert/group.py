@@ -96,7 +96,7 @@ class Group:
         if not still or rank(best.series) < rank(current.series):
             self.core_id = best.finding_id
 
-    def fits(self, finding: Finding, reopen: timedelta, returns: timedelta = timedelta(0)) -> float:
+    def fits(self, finding: Finding, reopen: timedelta, returns: timedelta) -> float:
         """How well a new finding belongs here, 0 (not at all) to 1; from `MOST` on it joins. What comes within `reopen`
         after the end goes on; the same key's, about as dear, may take until `returns`."""
         core = self.core

@@ -200,16 +200,13 @@ class Gauge(ABC):
     def idle(self, windows: int, seconds: int, upper: float) -> None:
         """So many more windows with nothing in them, while it `is_idle`: as if each had been judged and learnt, to the
         last bit."""
-        fastest = seconds / life_of(seconds)
+        life = life_of(seconds)
         for _ in range(windows):
             self.refresh()
             if self.seen and max(self.usual, upper) > 0.0:
                 self.stray += 1.0 / min(self.seen, STRAYS) * (1.0 - self.stray)
             self._grow(seconds)
-            self.seen += 1
-            gain = max(1.0 / self.seen, fastest)
-            self.num += gain * (0.0 - self.num)
-            self.den += gain * (1.0 - self.den)
+            self._smooth(0.0, 1.0, seconds, life)
 
     @property
     def is_idle(self) -> bool:

@@ -156,11 +156,15 @@ class Gauges:
             self.size.learn(seconds, life, usual=usual, suspect=suspect)
         if self.rate is not None and bucket.sums.input_tokens > 0:
             self.rate.learn(seconds, life, usual=usual, suspect=suspect)
+        self._average(bucket.usd, bucket.volume, bucket.sums.input_tokens, seconds)
+
+    def _average(self, usd: float, volume: float, tokens: float, seconds: int) -> None:
+        """Take a window into the means of a day."""
         self.seen += 1
         gain = max(1.0 / self.seen, min(1.0, seconds / DAY))
-        self.mean += gain * (bucket.usd - self.mean)
-        self.volume += gain * (bucket.volume - self.volume)
-        self.tokens += gain * (bucket.sums.input_tokens - self.tokens)
+        self.mean += gain * (usd - self.mean)
+        self.volume += gain * (volume - self.volume)
+        self.tokens += gain * (tokens - self.tokens)
 
     def rest(self, windows: int, seconds: int) -> None:
         """Silent windows went by."""
@@ -172,23 +176,15 @@ class Gauges:
     def idle(self, windows: int, seconds: int) -> None:
         """So many silent windows of the hour under way, of which nothing can be told: as if each had been judged and
         learnt, to the last bit."""
-        level, fastest, life = self.level, min(1.0, seconds / DAY), life_of(seconds)
+        level, life = self.level, life_of(seconds)
         while windows and not (level.is_idle and self.mean >= 0.0):
             level.see(0.0, self.weight, self.upper, self.little)
             level.learn(seconds, life, usual=True, suspect=False)
-            self._fade(1, fastest)
+            self._average(0.0, 0.0, 0.0, seconds)
             windows -= 1
         level.idle(windows, seconds, self.upper)
-        self._fade(windows, fastest)
-
-    def _fade(self, windows: int, fastest: float) -> None:
-        """The means of a window after so many with nothing."""
         for _ in range(windows):
-            self.seen += 1
-            gain = max(1.0 / self.seen, fastest)
-            self.mean += gain * (0.0 - self.mean)
-            self.volume += gain * (0.0 - self.volume)
-            self.tokens += gain * (0.0 - self.tokens)
+            self._average(0.0, 0.0, 0.0, seconds)
 
     @property
     def recent(self) -> float:

@@ -15,7 +15,7 @@ from streams.core.detect.suspicion import SUSPECT
 def close(series: Series, empty: Bucket) -> list[Finding]:
     """The series' bucket is complete, `empty` where nothing came for it: judge it, then learn it."""
     bucket, rules = series.take(empty), empty.rules
-    if rules.maintenance and rules.in_maintenance(series.key, bucket.start, bucket.end):
+    if rules.in_maintenance(series.key, bucket.start, bucket.end):
         return []
     series.turn(bucket)
     out = _judge(series, bucket, empty)
@@ -27,7 +27,7 @@ def close(series: Series, empty: Bucket) -> list[Finding]:
 def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
     rules, gauges, sums = bucket.rules, series.gauges, bucket.sums
     warm = series.is_warm(rules)
-    sensitivity = rules.sensitivity_of(series.key) if rules.sensitivity else 1.0
+    sensitivity = rules.sensitivity_of(series.key)
     recent = 0.0 if sums.events or series.silence.run else gauges.recent
     series.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
     readings = gauges.judge(bucket, series.hours, sensitivity, one=series.makeup.is_one)
@@ -55,12 +55,9 @@ def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
 def _is_calm(series: Series, level: Reading) -> bool:
     """Whether a silent window can't be told of, by whatever is asked of it: with many series, most windows are such."""
     return (
-        not series.cases
-        and series.suspicion.stretch is None
+        series.at_peace
         and level.score <= 1.0
         and level.now <= SUSPECT
         and not series.silence.is_broken(series.pace.seconds)
-        and not series.novel
         and not (series.flood and not series.seen)
-        and series.days is None
     )

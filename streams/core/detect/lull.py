@@ -37,13 +37,7 @@ def catch_up(series: Series, upto: int) -> None:
 
 def _is_at_peace(series: Series, rules: WatchRules) -> bool:
     """Whether nothing is under way that goes on in silence, and no silent window changes what can be said of it."""
-    return (
-        (series.seen >= rules.warmup_windows or _is_hardly_known(series, rules))
-        and not series.cases
-        and series.suspicion.stretch is None
-        and not series.novel
-        and series.days is None
-    )
+    return series.at_peace and (series.seen >= rules.warmup_windows or _is_hardly_known(series, rules))
 
 
 def _stays_calm(series: Series, rules: WatchRules) -> bool:
@@ -53,8 +47,7 @@ def _stays_calm(series: Series, rules: WatchRules) -> bool:
         return False
     if _is_hardly_known(series, rules):
         return True
-    sensitivity = rules.sensitivity_of(series.key) if rules.sensitivity else 1.0
-    return level.stays_calm(series.pace.seconds, series.gauges.upper, sensitivity)
+    return level.stays_calm(series.pace.seconds, series.gauges.upper, rules.sensitivity_of(series.key))
 
 
 def _is_hardly_known(series: Series, rules: WatchRules) -> bool:

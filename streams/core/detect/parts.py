@@ -110,15 +110,20 @@ class Makeup:
             for who in {payer_of(key, self.payer) for key, _ in cells}:
                 self.met.setdefault(who, [self.windows_seen + self.windows, 0])[1] += 1
         self.windows += 1
-        if self.windows >= min(EPOCH_WINDOWS, max(1, self.windows_seen)):
+        if self.windows >= self._epoch:
             self._fold(seconds)
 
     def rest(self, windows: int, seconds: float) -> int:
         """At most so many windows without spend, up to the end of the epoch; returns how many."""
-        windows = min(windows, max(1, min(EPOCH_WINDOWS, max(1, self.windows_seen)) - self.windows))
+        windows = min(windows, max(1, self._epoch - self.windows))
         self.windows += windows - 1
         self.learn([], seconds)
         return windows
+
+    @property
+    def _epoch(self) -> int:
+        """How many windows are learnt together."""
+        return min(EPOCH_WINDOWS, max(1, self.windows_seen))
 
     def _fold(self, seconds: float) -> None:
         self.windows_seen += self.windows

@@ -88,9 +88,11 @@ class WatchRules:
 
     def in_maintenance(self, series: SeriesKey, start: int, end: int) -> bool:
         """Whether the window is in a maintenance stretch of this series."""
-        return any(stretch.covers(series, start, end) for stretch in self.maintenance)
+        return bool(self.maintenance) and any(stretch.covers(series, start, end) for stretch in self.maintenance)
 
 
 def _narrowest(rules: tuple[tuple[SeriesKey, float], ...], series: SeriesKey, default: float) -> float:
+    if not rules:  # it is asked for in every window
+        return default
     fitting = [(len(key), value) for key, value in rules if set(key) <= set(series)]
     return max(fitting)[1] if fitting else default

@@ -76,6 +76,11 @@ class Series:
         return is_judged(self.seen, self.active, rules.warmup_windows)
 
     @property
+    def at_peace(self) -> bool:
+        """Whether nothing is under way that a silent window could be told for."""
+        return not self.cases and self.suspicion.stretch is None and not self.novel and self.days is None
+
+    @property
     def asleep(self) -> bool:
         """Whether silence has nothing more to say."""
         return (

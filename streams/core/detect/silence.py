@@ -41,12 +41,11 @@ class Silence:
         if not self.run:
             self.before = recent
         self.run += 1
-        self.longest *= 1.0 - seconds / LIFE
-        self.told *= 1.0 - seconds / LIFE
+        self._fade(seconds)
 
     def broken_after(self, seconds: int) -> int:
         """Silent windows from which the meter may be broken."""
-        return max(3, -(-OUTAGE // seconds), int(3 + LONGER * self.longest))
+        return _broken_after(seconds, self.longest)
 
     def is_broken(self, seconds: int) -> bool:
         """Whether this window of silence is the one that says so."""
@@ -58,8 +57,7 @@ class Silence:
 
     def uneventful(self, seconds: int) -> int:
         """Silent windows to come within an hour before the one that could say so, or from which none can: at least."""
-        longest = self.longest * (1.0 - HOUR / LIFE)  # it fades on
-        broken = max(3, -(-OUTAGE // seconds), int(3 + LONGER * longest))
+        broken = _broken_after(seconds, self.longest * (1.0 - HOUR / LIFE))  # it fades on
         return min(broken, TOO_LONG // seconds + 1) - self.run
 
     def rest(self, windows: int, seconds: int, recent: float) -> None:
@@ -70,8 +68,11 @@ class Silence:
             self.before = recent
         self.run += windows
         for _ in range(windows):
-            self.longest *= 1.0 - seconds / LIFE
-            self.told *= 1.0 - seconds / LIFE
+            self._fade(seconds)
+
+    def _fade(self, seconds: int) -> None:
+        self.longest *= 1.0 - seconds / LIFE
+        self.told *= 1.0 - seconds / LIFE
 
     def _end(self) -> None:
         """What was told of is over."""
@@ -89,3 +90,7 @@ class Silence:
         if len(state) > FIELDS_V1:
             silence.told, silence.under_way = state[FIELDS_V1:]
         return silence
+
+
+def _broken_after(seconds: int, longest: float) -> int:
+    return max(3, -(-OUTAGE // seconds), int(3 + LONGER * longest))
