@@ -25,9 +25,11 @@ MANY = 30  # windows, and no less
 LEARNING_HOURS = 1.0  # in which the usual is smoothed, and no less than
 LEARNING_WINDOWS = 12.0  # windows
 STRAYS = 100  # windows in which is smoothed how far an ordinary one strays
+STEADY_GAIN = 1.0 / STRAYS  # of one window, by then
 
 FIELDS_V1, FIELDS = 13, 18  # of the state that release 0.1 wrote, and of what a gauge of any kind writes now
 HUGE = 1e60  # a ratio beyond is that much, whatever it is
+LOG_HUGE = log(HUGE)
 NO_LOGS = [0.0] * len(SPANS)
 
 
@@ -52,8 +54,8 @@ class Gauge(ABC):
     """Learns a ratio's usual value and range. `num`/`den` are one window's; a window with no `den` isn't given."""
 
     __slots__ = (
-        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "pad", "past",
-        "records", "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
+        "age", "den", "dens", "doubts", "habits", "heights", "held", "least", "logs", "num", "nums", "past", "records",
+        "reference", "scale", "seen", "skip", "stray", "until", "usual", "values",
     )  # fmt: skip
 
     def __init__(self, scale: float = 1.0, least: float = 1.0) -> None:
@@ -61,7 +63,6 @@ class Gauge(ABC):
         self.least = least  # of them, that even the steadiest series keeps
         self.nums: list[float] = []
         self.dens: list[float] = []
-        self.pad = 0.0  # of the window under judgement
         self.reference = 0.0
         self.logs = NO_LOGS
         self.skip = 0  # bit n: the n-th newest window is not to be learnt
@@ -106,12 +107,31 @@ class Gauge(ABC):
         self._take(num, den, max(self.usual, upper), little, pad)
 
     def _take(self, num: float, den: float, reference: float, little: float, pad: float) -> None:
-        """A window comes in, and is weighed against the reference."""
-        self.pad = pad
-        self.nums.append(num)
-        self.dens.append(den)
+        """A window comes in: set `values`, the ratio of each span, and `logs`, how far each is above the reference, 0
+        where it isn't."""
+        nums, dens = self.nums, self.dens
+        nums.append(num)
+        dens.append(den)
         self.skip = (self.skip << 1) & 0x7FF
-        self._weigh(reference, little)
+        self.reference = reference
+        self.logs = self.values = NO_LOGS
+        base = reference + little
+        if base <= 0:
+            return
+        logs, values, above = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], False
+        seen, more = len(nums), pad * reference
+        for index, span in enumerate(SPANS):
+            if seen < span:
+                break
+            if index:
+                num, den = sum(nums[-span:]), sum(dens[-span:])
+            value = values[index] = (num + more) / (den + pad)
+            if value + little > base:
+                ratio, above = (value + little) / base, True
+                logs[index] = log(ratio) if ratio < HUGE else LOG_HUGE
+        self.values = values
+        if above:
+            self.logs = logs
 
     def refresh(self) -> None:
         """Set `usual`: while few windows are old enough to be smoothed, from all but the newest."""
@@ -129,11 +149,7 @@ class Gauge(ABC):
         if usual:
             self._watch_stray(suspect=suspect)
             self.heights.learn(self.values, suspect=suspect)
-            if suspect:
-                self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
-            elif self.seen and (logs is not NO_LOGS or self.held is not NO_LOGS):
-                self.records[:] = map(max, self.records, self.held, logs)  # in place: a list made of these is larger
-                self.held = NO_LOGS
+            self._watch_records(suspect=suspect)
         else:
             self.skip |= 1
             if logs is not NO_LOGS:
@@ -144,13 +160,27 @@ class Gauge(ABC):
         if len(self.nums) > LONGEST:
             self._smooth(self.nums.pop(0), self.dens.pop(0), seconds, life)
 
+    def _watch_records(self, *, suspect: bool) -> None:
+        """Learn how far the newest window goes; under suspicion, when it has come to nothing."""
+        logs, records = self.logs, self.records
+        if suspect:
+            self.held = [max(pair) for pair in zip(self.held, logs, strict=True)]
+            return
+        if not self.seen:
+            return
+        if self.held is not NO_LOGS:
+            logs, self.held = [max(pair) for pair in zip(self.held, logs, strict=True)], NO_LOGS
+        if logs[0] > records[0] or logs[1] > records[1] or logs[2] > records[2]:  # seldom
+            records[:] = map(max, records, logs)  # in place: a list made of these is larger
+
     def _watch_stray(self, *, suspect: bool) -> None:
         """Learn how far the newest window is from the reference; under suspicion, when it has come to nothing."""
         reference = self.reference * self.dens[-1]
         if not self.seen or reference <= 0:
             return
-        doubt = min(1.0, abs(self.nums[-1] / reference - 1.0))
-        gain = 1.0 / min(self.seen, STRAYS)
+        off = self.nums[-1] / reference - 1.0
+        doubt = abs(off) if -1.0 < off < 1.0 else 1.0
+        gain = STEADY_GAIN if self.seen > STRAYS else 1.0 / self.seen
         if not suspect and not self.doubts:  # most windows
             self.stray += gain * (doubt - self.stray)
             return
@@ -167,8 +197,8 @@ class Gauge(ABC):
             return
         if self.seen >= 30 and num > self.reference * den:  # the cap is beyond that
             cap = (self.reference * exp(max(self.records[0], self.past[0]) + MARGINS[0] * self.scale)) * den
-            if cap > 0:
-                num = min(num, cap)
+            if num > cap > 0:
+                num = cap
         self.seen += 1
         gain = max(1.0 / self.seen, seconds / life)
         self.num += gain * (num - self.num)
@@ -267,28 +297,6 @@ class Gauge(ABC):
         """The ratio over the newest `span` windows."""
         dens = sum(self.dens[-span:])
         return sum(self.nums[-span:]) / dens if dens else 0.0
-
-    def _weigh(self, reference: float, little: float) -> None:
-        """Set `logs`: how far each span is above the reference, 0 where it isn't."""
-        self.reference = reference
-        base = reference + little
-        if base <= 0:
-            self.logs = self.values = NO_LOGS
-            return
-        nums, dens, pad = self.nums, self.dens, self.pad
-        logs, values, above = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], False
-        seen, padding = len(nums), pad * reference
-        for index, span in enumerate(SPANS):
-            if seen < span:
-                break
-            num = nums[-1] if span == 1 else sum(nums[-span:])
-            den = (dens[-1] if span == 1 else sum(dens[-span:])) + pad
-            value = (num + padding) / den if den else 0.0
-            values[index] = value
-            ratio = (value + little) / base if den else 0.0
-            if ratio > 1.0:
-                logs[index], above = log(min(ratio, HUGE)), True
-        self.logs, self.values = logs if above else NO_LOGS, values
 
     def to_json(self) -> list[Any]:
         """What lasts from one window to the next."""

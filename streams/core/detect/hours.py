@@ -44,8 +44,9 @@ class Hours:
             self.week = self.week or WeekProfile()
             self.week.put(self.hour, self.usd, self.volume)
             self.week.look(hour)
-            silent = min(RECENT, hour - self.hour - 1)
-            self.paces = [*self.paces, self._pace(), *[0.0] * silent][-RECENT:]
+            self.paces.append(self._pace())
+            self.paces += [0.0] * min(RECENT, hour - self.hour - 1)
+            del self.paces[:-RECENT]
         self.hour, self.usd, self.volume = hour, 0.0, 0.0
         self.unusual_usd, self.unusual_seconds = 0.0, 0
 

@@ -14,10 +14,15 @@ WEIGHTS = tuple(accumulate(repeat(FADE, 6), mul, initial=1.0))  # of yesterday, 
 WEIGHTS_OF = (0.0, *accumulate(WEIGHTS))  # so many days together
 SIZED = 3  # days that say what a request costs
 AROUND = tuple(
-    tuple(tuple((hour - 24 * day + aside) % HOURS for aside in (-1, 0, 1)) for day in range(1, 8))
+    tuple(
+        (weight, (at - 1) % HOURS, at % HOURS, (at + 1) % HOURS)
+        for weight, at in zip(WEIGHTS, range(hour - 24, hour - HOURS - 1, -24), strict=True)
+    )
     for hour in range(HOURS)
 )
-"""By the hour's place in the ring: where the same hour of the days before stands, with its neighbours."""
+"""By the hour's place in the ring: a day's weight, and where the same hour of it stands, between its neighbours."""
+SIZERS = tuple(tuple(at for _, *places in around[:SIZED] for at in places) for around in AROUND)
+"""The places of these that say what a request costs."""
 
 
 class WeekProfile:
@@ -55,19 +60,19 @@ class WeekProfile:
         self.mid = self.upper = self.size = 0.0
         if not self.ready:
             return
-        days = min(7, self.seen // 24)
-        around, hours, volumes = AROUND[hour % HOURS][:days], self.hours, self.volumes
+        place, days = hour % HOURS, min(7, self.seen // 24)
+        hours, volumes = self.hours, self.volumes
         before = now = after = 0.0
-        for weight, (at_before, at, at_after) in zip(WEIGHTS, around, strict=False):
+        for weight, at_before, at, at_after in AROUND[place][:days]:
             before += weight * hours[at_before]
             now += weight * hours[at]
             after += weight * hours[at_after]
         whole = WEIGHTS_OF[days]
         self.mid = now / whole
-        week = hours[hour % HOURS] if days == 7 else 0.0
+        week = hours[place] if days == 7 else 0.0
         self.upper = max(self.mid, before / whole, after / whole, week)
-        costs = [hours[at] / volumes[at] for places in around[:SIZED] for at in places if volumes[at] > 0]
-        self.size = max(costs, default=0.0)
+        costs = [hours[at] / volumes[at] for at in SIZERS[place][: 3 * days] if volumes[at] > 0]
+        self.size = max(costs) if costs else 0.0
 
     def to_json(self) -> list[Any]:
         return [

@@ -59,21 +59,20 @@ class RatioGauge(Gauge):
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
 
     def limit(self, upper: float, little: float) -> float:
-        return (max(self.usual, upper) + little) * exp(self.thresholds()[0]) - little
+        return (max(self.usual, upper) + little) * exp(self.thresholds(spans=1)[0]) - little
 
-    def thresholds(self, sensitivity: float = 1.0, count: float = 0.0) -> list[float]:
-        """The log-ratio from which each span is unusual."""
+    def thresholds(self, sensitivity: float = 1.0, count: float = 0.0, spans: int = len(SPANS)) -> list[float]:
+        """The log-ratio from which each of the first `spans` is unusual."""
         young = self.youth
         scale, stretch = self.scale * self._unrest(), self._stretch()
         # What is usual at times stays usual however touchy one is: only what goes beyond is told sooner.
         calmer = min(1.0, sensitivity)
         thresholds = []
-        for floor, record, past, margin, early in zip(FLOORS, self.records, self.past, MARGINS, YOUNG, strict=True):
-            known = max(record, past) * stretch / calmer
-            thresholds.append(max(floor * scale / sensitivity, known + (margin + early * young) * scale / sensitivity))
-        if not 0 < count < COUNTABLE:
-            return thresholds
-        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=True)]
+        for index in range(spans):
+            known = max(self.records[index], self.past[index]) * stretch / calmer
+            further = known + (MARGINS[index] + YOUNG[index] * young) * scale / sensitivity
+            thresholds.append(max(FLOORS[index] * scale / sensitivity, further, _by_chance(count, SPANS[index])))
+        return thresholds
 
     def stays_calm(self, seconds: int, upper: float, sensitivity: float) -> bool:
         """Whether windows with nothing in them, following each other, will each be usual: what the spans hold gets less

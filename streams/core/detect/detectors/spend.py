@@ -68,9 +68,9 @@ class Spend(Detector):
         gauge.learn(step, max(float(HOUR), LIFE_WINDOWS * step), usual=not anomalous, suspect=False)
         self._at = at
         self._seen += 1
-        gain = max(1.0 / self._seen, step / DAY)
-        self._mean += gain * (max(0.0, value) - self._mean)
-        self._learn_hour(max(0.0, min(value, gauge.usual) if anomalous else value))
+        spent = max(0.0, value)
+        self._mean += max(1.0 / self._seen, step / DAY) * (spent - self._mean)
+        self._learn_hour(min(spent, max(0.0, gauge.usual)) if anomalous else spent)
         if not anomalous:
             self._since = 0.0
         elif not self._since:
