@@ -32,6 +32,7 @@ COUNTABLE = 100.0  # requests per window: of more, chance is below every floor
 SURELY = 0.999  # of a limit that is worked out in another way
 NEAR = log(0.85)  # of the highest that a series has been: what comes not even near to that is ordinary,
 BELOW = 3.0  # unless it scores so much more for each e-th part of that highest
+HALF = 0.5  # of a floor: below, nothing is unusual
 
 
 def _by_chance(count: float, span: int) -> float:
@@ -53,7 +54,7 @@ class RatioGauge(Gauge):
         if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
             return CALM
         scores = list(map(truediv, logs, self.thresholds(sensitivity, count)))
-        if self.age >= DAY and (count > 0 or max(scores) > 1.0):  # of what isn't counted, they can only calm
+        if self.age >= DAY:
             self._weigh_heights(scores, sensitivity, count)
         best = scores.index(max(scores))
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
@@ -103,9 +104,7 @@ class RatioGauge(Gauge):
 
     def _weigh_heights(self, scores: list[float], sensitivity: float, count: float) -> None:
         """What is high for the hour, but not for so restless a series, is unusual all the same where it is clearly
-        higher than this series has ever been: of what is counted, for GPUs and bill lines come as they were ordered.
-        And what it comes near to on ordinary days is not unusual."""
-        scale, young = self.scale / sensitivity, self.youth
+        higher than this series has ever been. And what it comes near to on ordinary days is not unusual."""
         for index, value in enumerate(self.values):
             highest = self.heights.highest(index)
             if value <= 0 or highest <= 0:
@@ -113,12 +112,20 @@ class RatioGauge(Gauge):
             above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
             if above < NEAR and scores[index] < 1.0 - BELOW * above:
                 scores[index] = min(scores[index], 1.0)
-            elif above > 0 and count > 0 and index:  # one window of a restless series says nothing
-                beyond = above / ((MARGINS[index] + YOUNG[index] * young) * scale)
-                floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
-                scores[index] = max(scores[index], min(beyond, self.logs[index] / floor))
+            elif above > 0:
+                scores[index] = max(scores[index], self._beyond(index, above, sensitivity, count))
+
+    def _beyond(self, index: int, above: float, sensitivity: float, count: float) -> float:
+        """The score of a span that is so far above the highest, in logs. Requests come as they please: one window of
+        them says nothing. Of what isn't counted, a bill's line or a price, it says enough."""
+        scale, unrest = self.scale / sensitivity, self._unrest()
+        margin = (MARGINS[index] + YOUNG[index] * self.youth) * scale
+        floor = FLOORS[index] * scale * unrest
+        if count > 0:
+            return min(above / margin, self.logs[index] / max(floor, _by_chance(count, SPANS[index]))) if index else 0.0
+        return min(above / (margin * unrest), self.logs[index] / (HALF * floor)) if not index else 0.0
 
     def _is_low(self, logs: list[float], sensitivity: float) -> bool:
         """Whether every span is below half its floor, and so of any threshold: most windows are."""
-        half = 0.5 * self.scale * self._unrest() / sensitivity
+        half = HALF * self.scale * self._unrest() / sensitivity
         return logs[0] <= half * FLOORS[0] and logs[1] <= half * FLOORS[1] and logs[2] <= half * FLOORS[2]

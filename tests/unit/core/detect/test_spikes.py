@@ -17,7 +17,7 @@ from streams.core.detect.rules import Maintenance, WatchRules
 from streams.core.detect.watch import Watch
 from streams.core.severity import SeverityRules
 from streams.core.windows.sums import Sums, utc
-from tests.support.watching import MINUTE, START, Stream, key, steady, tokens
+from tests.support.watching import MINUTE, START, Stream, bill, key, steady, tokens
 
 KEY = key(principal="key-1")
 
@@ -334,6 +334,27 @@ def test_a_false_positive_of_a_series_that_leaps_is_not_told_again() -> None:
         told = stream.feed(KEY, [tokens(200)] * 10)
         assert bool(told) is not again
         stream.watch.feedback("token_call", KEY, FindingKind.SPIKE, "false_positive")
+
+
+@pytest.mark.parametrize(("usd", "told"), [(5.5, False), (7.5, True)])
+def test_one_hour_of_a_bill_that_is_clearly_beyond_all_before_is_enough(usd: float, told: bool) -> None:
+    """Of a bill that often falls to a quarter, 2.2 times the usual would be asked for."""
+    stream = Stream(meter="line_item", seconds=3600)
+    service = key(service="glue")
+    stream.feed(service, [bill(4.4 if hour % 7 else 1.1) for hour in range(6 * 24)])
+    assert bool(stream.feed(service, [bill(usd)])) is told
+
+
+@pytest.mark.parametrize(("cached", "told"), [(120, False), (0, True)])
+def test_one_window_of_a_price_that_is_clearly_beyond_all_before_is_enough(cached: int, told: bool) -> None:
+    """Of input of which 200 tokens in 1,000 came from a cache, give or take a few."""
+    stream, rng = Stream(), Random(3)
+    for _ in range(1600):
+        hit = round(rng.gauss(200, 10))
+        stream.feed(KEY, [tokens(50, fresh=1000 - hit, cached=hit)])
+    found = stream.feed(KEY, [tokens(50, fresh=1000 - cached, cached=cached)])
+    assert bool(found) is told
+    assert all(finding.cause == "unit_price" for finding in found)
 
 
 def tide(seed: int, *, least: int = 6, night: int = 0) -> list[Sums]:
