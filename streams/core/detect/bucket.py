@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import copysign
 
 from streams.core.detect.rules import HOUR, WatchRules
 from streams.core.windows.sums import SeriesKey, Sums, Window
@@ -27,7 +28,8 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self.seconds = self.end - self.start
-        self.usd = min(LARGEST, max(-LARGEST, float(self.sums.usd)))
+        usd = float(self.sums.usd)
+        self.usd = usd if -LARGEST < usd < LARGEST else copysign(LARGEST, usd)
         self.volume = self.sums.requests or float(self.sums.gpu_minutes)
 
     @property

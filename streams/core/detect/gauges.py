@@ -42,7 +42,7 @@ class Readings(NamedTuple):
 class Gauges:
     """The gauges of one series at one pace."""
 
-    __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "upper_size", "volume", "weight")
+    __slots__ = ("level", "mean", "rate", "seen", "size", "tokens", "upper", "volume", "weight")
 
     def __init__(self, kind: type[Gauge] = RatioGauge) -> None:
         self.level: Gauge = kind(least=STEADIEST)
@@ -54,7 +54,6 @@ class Gauges:
         self.tokens = 0.0  # input tokens per window
         self.weight = 1.0  # how many ordinary windows the one under judgement is, by its place in week and month
         self.upper = 0.0  # of the window under judgement: the most of other days at this hour, and of the last hours
-        self.upper_size = 0.0
 
     @property
     def little(self) -> float:
@@ -64,38 +63,32 @@ class Gauges:
     def judge(self, bucket: Bucket, hours: Hours, sensitivity: float, *, one: bool) -> Readings:
         """Score a window; `learn` must follow. Only where `one` pays do the cost of a request and the price of input
         mean anything: among many they change with who comes and goes."""
-        self.upper = self.upper_size = 0.0
+        self.upper = upper_size = 0.0
         profile = hours.week
         if profile is not None:
             # Of what comes by the hour, the gauge itself still holds the last few.
             recent = hours.recent if bucket.seconds < HOUR else 0.0
             self.upper = max(profile.upper, recent) * bucket.hours
-            self.upper_size = profile.size
+            upper_size = profile.size
+        usd, volume, tokens = bucket.usd, bucket.volume, bucket.sums.input_tokens
         # GPU-minutes aren't counted, and come as they were ordered.
         count = self.volume if bucket.sums.requests else 0.0
         level = self.level.judge(
-            bucket.usd, self.weight, self.upper, self.little, count=count, sensitivity=sensitivity, rough=True
+            usd, self.weight, self.upper, self.little, count=count, sensitivity=sensitivity, rough=True
         )
         size = rate = CALM
         if not one:
             self.size = self.rate = None
             return Readings(level, size, rate)
-        if bucket.volume > 0:
+        if volume > 0:
             self.size = self.size or RatioGauge(SIZE_SCALE)
             pad = PAD * self.volume
             size = self.size.judge(
-                bucket.usd,
-                bucket.volume,
-                self.upper_size,
-                0.0,
-                pad=pad,
-                count=count,
-                sensitivity=sensitivity,
-                rough=True,
+                usd, volume, upper_size, 0.0, pad=pad, count=count, sensitivity=sensitivity, rough=True
             )
-        if bucket.sums.input_tokens > 0:
+        if tokens > 0:
             self.rate = self.rate or RatioGauge(PRICE_SCALE)
-            tokens, pad = bucket.sums.input_tokens, PAD * self.tokens
+            pad = PAD * self.tokens
             rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity, rough=True)
         return Readings(level, size, rate)
 

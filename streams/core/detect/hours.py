@@ -15,7 +15,7 @@ FIELDS_V1 = 4  # of the state that release 0.1 wrote
 class Hours:
     """Sums a series up by the hour and keeps its week. The week is made when the first hour is full."""
 
-    __slots__ = ("hour", "paces", "unusual_seconds", "unusual_usd", "usd", "volume", "week")
+    __slots__ = ("hour", "paces", "recent", "unusual_seconds", "unusual_usd", "usd", "volume", "week")
 
     def __init__(self) -> None:
         self.hour = -1  # since the epoch
@@ -25,12 +25,9 @@ class Hours:
         self.unusual_seconds = 0
         self.paces: list[float] = []  # of the last few hours, newest last: USD per hour of what was ordinary in them
         self.week: WeekProfile | None = None
-
-    @property
-    def recent(self) -> float:
+        self.recent = 0.0
         """The most of the last few hours, in USD per hour: what was usual then is no news after a lull. 0 while no day
         was seen."""
-        return max(self.paces, default=0.0) if self.week is not None and self.week.ready else 0.0
 
     def mid(self, seconds: float) -> float:
         """What is expected of so many seconds at this hour, in USD; 0 while no day was seen."""
@@ -47,8 +44,12 @@ class Hours:
             self.paces.append(self._pace())
             self.paces += [0.0] * min(RECENT, hour - self.hour - 1)
             del self.paces[:-RECENT]
+            self._look_back()
         self.hour, self.usd, self.volume = hour, 0.0, 0.0
         self.unusual_usd, self.unusual_seconds = 0.0, 0
+
+    def _look_back(self) -> None:
+        self.recent = max(self.paces) if self.paces and self.week is not None and self.week.ready else 0.0
 
     def _pace(self) -> float:
         """Of the hour that is over; 0 where less than half of it was ordinary."""
@@ -87,4 +88,5 @@ class Hours:
         hours.week = WeekProfile.from_json(state[3]) if state[3] is not None else None
         if len(state) > FIELDS_V1:
             hours.unusual_usd, hours.unusual_seconds, hours.paces = state[4], state[5], list(state[6])
+            hours._look_back()
         return hours

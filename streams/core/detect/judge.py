@@ -5,8 +5,7 @@ from __future__ import annotations
 from schemas.watch import Finding, FindingKind
 from streams.core.detect import paying, rising, silent
 from streams.core.detect.bucket import Bucket
-from streams.core.detect.gauge import Reading
-from streams.core.detect.gauges import LEVEL
+from streams.core.detect.gauges import LEVEL, Readings
 from streams.core.detect.rules import HOUR
 from streams.core.detect.series import Series
 from streams.core.detect.suspicion import SUSPECT
@@ -25,16 +24,42 @@ def close(series: Series, empty: Bucket) -> list[Finding]:
 
 
 def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
-    rules, gauges, sums = bucket.rules, series.gauges, bucket.sums
-    warm = series.is_warm(rules)
-    sensitivity = rules.sensitivity_of(series.key)
-    recent = 0.0 if sums.events or series.silence.run else gauges.recent
-    series.silence.watch(sums.events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
+    gauges, events = series.gauges, bucket.sums.events
+    recent = 0.0 if events or series.silence.run else gauges.recent
+    series.silence.watch(events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
+    sensitivity = bucket.rules.sensitivity_of(series.key)
     readings = gauges.judge(bucket, series.hours, sensitivity, one=series.makeup.is_one)
-    if bucket is empty and _is_calm(series, readings.level):
+    out: list[Finding] = []
+    expected = 0.0
+    if _is_calm(series, readings):
         series.suspicion.quiet += 1
-        series.learn(bucket, 0.0)
-        return []
+    else:
+        out, expected = _tell(series, bucket, readings)
+    if bucket is not empty or series.cases:
+        out += _tell_of_dollars(series, bucket)
+    series.learn(bucket, expected)
+    return out
+
+
+def _is_calm(series: Series, readings: Readings) -> bool:
+    """Whether a window can't be told of as dear, new or silent, by whatever is asked of it: most windows are such."""
+    level, size, rate = readings
+    return (
+        series.at_peace
+        and level.score <= 1.0
+        and size.score <= 1.0
+        and rate.score <= 1.0
+        and level.now <= SUSPECT
+        and size.now <= SUSPECT
+        and rate.now <= SUSPECT
+        and not (series.silence.run and series.silence.is_broken(series.pace.seconds))
+        and not (series.flood and not series.seen)
+    )
+
+
+def _tell(series: Series, bucket: Bucket, readings: Readings) -> tuple[list[Finding], float]:
+    """What the window is told of as dear, new or silent, and how many USD were expected of it."""
+    gauges, warm = series.gauges, series.is_warm(bucket.rules)
     expected = gauges.expected(bucket)
     basis = gauges.unusual(readings, bucket, series.mid(bucket.seconds)) if warm else -1
     if FindingKind.SPIKE not in series.cases:
@@ -42,22 +67,17 @@ def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
     out = rising.spike(series, bucket, readings, expected, basis)
     out += rising.novelty(series, bucket)
     out += silent.drop(series, bucket, expected, warm)
-    if sums.metered_usd or FindingKind.IDLE in series.cases:
+    return out, expected[LEVEL]
+
+
+def _tell_of_dollars(series: Series, bucket: Bucket) -> list[Finding]:
+    """What of the window's dollars is wrong whatever their number."""
+    sums, cases = bucket.sums, series.cases
+    out: list[Finding] = []
+    if sums.metered_usd or FindingKind.IDLE in cases:
         out += paying.idle(series, bucket)
     if sums.unallocated_usd or series.owned is not None:
-        out += paying.unallocated(series, bucket, warm)
-    if sums.unpriced_events or FindingKind.UNPRICED in series.cases:
+        out += paying.unallocated(series, bucket, series.is_warm(bucket.rules))
+    if sums.unpriced_events or FindingKind.UNPRICED in cases:
         out += paying.unpriced(series, bucket)
-    series.learn(bucket, expected[LEVEL])
     return out
-
-
-def _is_calm(series: Series, level: Reading) -> bool:
-    """Whether a silent window can't be told of, by whatever is asked of it: with many series, most windows are such."""
-    return (
-        series.at_peace
-        and level.score <= 1.0
-        and level.now <= SUSPECT
-        and not series.silence.is_broken(series.pace.seconds)
-        and not (series.flood and not series.seen)
-    )

@@ -80,7 +80,10 @@ NOTHING = Part()
 
 def payer_of(key: SeriesKey, payer: str) -> str:
     """Who spends in this cell; empty for what has no such name."""
-    return next((value for name, value in key if name == payer), "")
+    for name, value in key:
+        if name == payer:
+            return value
+    return ""
 
 
 def is_judged(seen: int, active: int, warmup_windows: int) -> bool:
@@ -108,7 +111,10 @@ class Makeup:
         put(self.sums, cells)
         if not self.is_one or len(cells) > 1:
             for who in {payer_of(key, self.payer) for key, _ in cells}:
-                self.met.setdefault(who, [self.windows_seen + self.windows, 0])[1] += 1
+                met = self.met.get(who)
+                if met is None:
+                    met = self.met[who] = [self.windows_seen + self.windows, 0]
+                met[1] += 1
         self.windows += 1
         if self.windows >= self._epoch:
             self._fold(seconds)
@@ -123,7 +129,7 @@ class Makeup:
     @property
     def _epoch(self) -> int:
         """How many windows are learnt together."""
-        return min(EPOCH_WINDOWS, max(1, self.windows_seen))
+        return max(1, self.windows_seen) if self.windows_seen < EPOCH_WINDOWS else EPOCH_WINDOWS
 
     def _fold(self, seconds: float) -> None:
         self.windows_seen += self.windows

@@ -99,7 +99,8 @@ class Series:
 
     def take(self, empty: Bucket) -> Bucket:
         """The bucket is complete: what came for it, to be judged, or `empty` itself where nothing came."""
-        self._catch_up(empty.start, empty.seconds)
+        if empty.start > self.end:
+            self._catch_up(empty.start, empty.seconds)
         self.end = empty.end
         if not self.pending:
             return empty
@@ -124,7 +125,7 @@ class Series:
         """Take in a bucket that was judged, of which `expected` USD were expected."""
         self.seen += 1
         self.active += bucket.sums.events > 0
-        usual = not self.cases.keys() & LEARNING_STOPS
+        usual = not (self.cases and self.cases.keys() & LEARNING_STOPS)
         suspect = self.suspicion.stretch is not None
         if self.days is not None:
             self.days.put(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class _Lane:
 
     started: int
     series: dict[SeriesKey, Series] = field(default_factory=dict)
-    awake: dict[int, dict[SeriesKey, Series]] = field(default_factory=dict)  # by pace
+    awake: dict[int, dict[SeriesKey, Series]] = field(default_factory=lambda: defaultdict(dict))  # by pace
     dozing: dict[int, dict[SeriesKey, Series]] = field(default_factory=dict)  # by when they are due
     end: int = 0  # of the newest window, epoch seconds
 
@@ -71,8 +71,8 @@ class Watch:
             before = series.pace.seconds
             series.add(window)
             if series.pace.seconds != before:
-                lane.awake.get(before, {}).pop(key, None)
-            lane.awake.setdefault(series.pace.seconds, {})[key] = series
+                lane.awake[before].pop(key, None)
+            lane.awake[series.pace.seconds][key] = series
         out = self._close(lane, complete.end)
         lane.end = complete.end
         for budget in self._budgets:
@@ -152,7 +152,7 @@ class Watch:
         """It was taken from those that doze: learn what it slept through, and judge it from now on."""
         lull.catch_up(series, lane.end)
         series.due = 0
-        lane.awake.setdefault(series.pace.seconds, {})[series.key] = series
+        lane.awake[series.pace.seconds][series.key] = series
 
     def _wake_all(self, lane: _Lane) -> None:
         for dozing in lane.dozing.values():
@@ -162,8 +162,10 @@ class Watch:
 
     def _bounded(self, lane: _Lane, complete: Complete) -> dict[SeriesKey, Window]:
         """The windows, with those of new series beyond `max_series` summed up as one per kind of series."""
-        fresh = [key for key in complete.windows if key not in lane.series]
         room = self._rules.max_series - self._count
+        if len(complete.windows) <= room:  # whatever is new in it
+            return complete.windows
+        fresh = [key for key in complete.windows if key not in lane.series]
         if len(fresh) <= room:
             return complete.windows
         refused = set(fresh[max(0, room) :])
@@ -198,7 +200,7 @@ class Watch:
                 del lane.series[key]
                 if series.due:
                     del lane.dozing[series.due][key]
-                lane.awake.get(series.pace.seconds, {}).pop(key, None)
+                lane.awake[series.pace.seconds].pop(key, None)
                 self._count -= 1
 
     def snapshot(self) -> dict[str, Any]:
