@@ -134,20 +134,26 @@ class Makeup:
     def _fold(self, seconds: float) -> None:
         self.windows_seen += self.windows
         gain = max(self.windows / self.windows_seen, min(1.0, self.windows * seconds / LIFE))
-        take = gain / self.windows
-        for key in self.usual.keys() | self.sums.keys():
-            part = self.usual.setdefault(key, Part())
-            part.mix(self.sums.get(key, NOTHING), 1.0 - gain, take)
+        keep, take = 1.0 - gain, gain / self.windows
+        usual, fresh = self.usual, self.sums
+        for key, part in usual.items():
+            part.mix(fresh.pop(key, NOTHING), keep, take)
+        for key, part in fresh.items():
+            part.mix(part, 0.0, take)
+            usual[key] = part
         self.sums, self.windows = {}, 0
-        largest = max((part.usd for part in self.usual.values()), default=0.0)
-        kept = sorted(self.usual.items(), key=lambda item: (-item[1].usd, item[0]))[:MAX_PARTS]
-        self.usual = {key: part for key, part in kept if part.usd > FORGET * largest or not largest}
-        self._count_payers()
+        if usual:
+            self._keep_largest()
 
-    def _count_payers(self) -> None:
-        self.is_one = len({payer_of(key, self.payer) or key for key in self.usual}) <= 1
+    def _keep_largest(self) -> None:
+        """Bound the parts, in order, and count whose they are."""
+        kept = sorted(self.usual.items(), key=lambda item: (-item[1].usd, item[0]))[:MAX_PARTS]
+        largest = kept[0][1].usd
+        self.usual = {key: part for key, part in kept if part.usd > FORGET * largest or not largest}
         known = {payer_of(key, self.payer) for key in self.usual}
-        self.met = {who: met for who, met in self.met.items() if who in known}
+        self.is_one = len(self.usual) <= 1 or (len(known) == 1 and "" not in known)
+        if self.met:
+            self.met = {who: met for who, met in self.met.items() if who in known}
 
     def knows(self, who: str, warmup_windows: int) -> bool:
         """Whether this payer has been here for as long as its own series needs to be judged."""
