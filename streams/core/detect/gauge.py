@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     score: float  # above 1 is unusual
     ratio: float  # observed / reference over the span of the highest score
     span: int  # windows
-    now: float  # the newest window's own score
+    now: float  # the newest window's own score; below half, which nobody looks at, it may be told as 0
 
 
 CALM = Reading(0.0, 1.0, 1, 0.0)
@@ -102,18 +102,14 @@ class Gauge(ABC):
         return exp(-self.age / GROWN)
 
     def see(self, num: float, den: float, upper: float, little: float, pad: float = 0.0) -> None:
-        """Take the window in without scoring it, by its ratio to the usual or to `upper`, the larger."""
+        """Take the window in without scoring it: set `values`, the ratio of each span, and `logs`, how far each is
+        above the usual or `upper`, the larger of them; 0 where it isn't."""
         self.refresh()
-        self._take(num, den, max(self.usual, upper), little, pad)
-
-    def _take(self, num: float, den: float, reference: float, little: float, pad: float) -> None:
-        """A window comes in: set `values`, the ratio of each span, and `logs`, how far each is above the reference, 0
-        where it isn't."""
+        reference = self.reference = max(self.usual, upper)
         nums, dens = self.nums, self.dens
         nums.append(num)
         dens.append(den)
         self.skip = (self.skip << 1) & 0x7FF
-        self.reference = reference
         self.logs = self.values = NO_LOGS
         base = reference + little
         if base <= 0:

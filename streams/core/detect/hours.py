@@ -42,14 +42,12 @@ class Hours:
             self.week.put(self.hour, self.usd, self.volume)
             self.week.look(hour)
             self.paces.append(self._pace())
-            self.paces += [0.0] * min(RECENT, hour - self.hour - 1)
+            if hour - self.hour > 1:
+                self.paces += [0.0] * min(RECENT, hour - self.hour - 1)
             del self.paces[:-RECENT]
-            self._look_back()
+            self.recent = max(self.paces) if self.week.ready else 0.0
         self.hour, self.usd, self.volume = hour, 0.0, 0.0
         self.unusual_usd, self.unusual_seconds = 0.0, 0
-
-    def _look_back(self) -> None:
-        self.recent = max(self.paces) if self.paces and self.week is not None and self.week.ready else 0.0
 
     def _pace(self) -> float:
         """Of the hour that is over; 0 where less than half of it was ordinary."""
@@ -88,5 +86,5 @@ class Hours:
         hours.week = WeekProfile.from_json(state[3]) if state[3] is not None else None
         if len(state) > FIELDS_V1:
             hours.unusual_usd, hours.unusual_seconds, hours.paces = state[4], state[5], list(state[6])
-            hours._look_back()
+            hours.recent = max(hours.paces, default=0.0) if hours.week is not None and hours.week.ready else 0.0
         return hours

@@ -8,7 +8,7 @@ trouble in a quiet night.
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import Any, Self
 
 from streams.core.detect.gauge import CALM, DAY, FIELDS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
@@ -19,6 +19,7 @@ BEFORE = 12  # windows before an order, whose moves say how restless the series 
 KEPT = OLDEST + BEFORE + 1  # windows that are remembered
 FURTHER = (2.4, 1.75, 1.25)  # the log by which it stands out, from which it is unusual: less, the longer it is kept
 CLEARLY = log(1.5)  # the log-ratio to the usual of an hour before, that anything unusual has
+CLEAR_RATIO = exp(CLEARLY)
 SMALL = 15.0  # USD per hour: what is added to all that is compared, for a few GPUs more or less say nothing
 COUNTED = 3.5  # what an order is compared with: three things, and half as much what the series typically is
 LIFE = 3 * DAY  # seconds over which that is smoothed
@@ -56,12 +57,11 @@ class Sizes:
             self.held = sizes
             return
         self.held = NOTHING
-        now = list(self.now)
         for index, size in enumerate(sizes):
-            first, second = now[index]
-            if size > second:
-                now[index] = (size, first) if size > first else (first, size)
-        self.now = now
+            first, second = self.now[index]
+            if size > second:  # seldom
+                self.now = list(self.now)
+                self.now[index] = (size, first) if size > first else (first, size)
 
     def forget(self) -> None:
         """What was under suspicion was unusual."""
@@ -108,22 +108,16 @@ class Orders:
         recent.append(usd)
         del recent[:-KEPT]
         self.sizes, self.best, self.age = NOTHING, 0.0, 0
-        earlier = recent[-2 : -OLDEST - 2 : -1]
-        least, lowest = usd, min(earlier, default=usd)
-        if least <= lowest:
-            return
-        for age, before in enumerate(earlier, start=1):
-            if before >= least:
-                continue
-            size = least - before
-            if size > self.best:
-                self.best, self.age = size, age
-            if age in AGES:
-                self.sizes = list(self.sizes)
-                self.sizes[AGES.index(age)] = size
-            least = before
-            if least <= lowest:
-                break
+        least = usd
+        for age, before in enumerate(recent[-2 : -OLDEST - 2 : -1], start=1):
+            if before < least:
+                size = least - before
+                if size > self.best:
+                    self.best, self.age = size, age
+                if age in AGES:
+                    self.sizes = list(self.sizes)
+                    self.sizes[AGES.index(age)] = size
+                least = before
 
     def stands_out(self, size: float, age: int, known: float) -> float:
         """The log by which an order is larger than what it is compared with, when the largest so far is `known`."""
@@ -228,15 +222,14 @@ class OrderGauge(Gauge):
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,  # noqa: ARG002
         sensitivity: float = 1.0, rough: bool = False,  # noqa: ARG002  orders know no hours, and aren't counted
     ) -> Reading:  # fmt: skip
-        self.refresh()
-        self._take(num, den, self.usual, little, pad)
+        self.see(num, den, -inf, little, pad)
         orders, logs = self.orders, self.logs
         orders.look(num)
         if logs is NO_LOGS:
             return CALM
         scores = self._scores(logs, sensitivity) if orders.sizes is not NOTHING else NOTHING
         best, now = scores.index(max(scores)), 0.0
-        if logs[0] > 0.0 < orders.best:
+        if logs[0] > 0.5 * CLEARLY and orders.best > 0.0:
             now = min(orders.kept(self.heights.highest(len(AGES) - 1)), logs[0] / CLEARLY)
         return Reading(scores[best], exp(logs[best]), SPANS[best], now)
 
@@ -251,7 +244,7 @@ class OrderGauge(Gauge):
         return scores
 
     def limit(self, upper: float, little: float) -> float:  # noqa: ARG002
-        clearly = (self.usual + little) * exp(CLEARLY) - little
+        clearly = (self.usual + little) * CLEAR_RATIO - little
         return max(clearly, self.orders.limit(self.heights.highest(0), young=YOUNG[0] * self.youth))
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:

@@ -41,7 +41,7 @@ class WeekProfile:
 
     def put(self, hour: int, usd: float, volume: float) -> None:
         """Write an hour's spend; hours skipped since the last were silent."""
-        if self.hour >= 0:
+        if 0 <= self.hour < hour - 1:
             for silent in range(max(self.hour + 1, hour - HOURS), hour):
                 self.hours[silent % HOURS] = self.volumes[silent % HOURS] = 0.0
                 self.seen += 1
@@ -57,10 +57,10 @@ class WeekProfile:
 
     def look(self, hour: int) -> None:
         """Set `mid`, `upper` and `size` for this hour, from the days before it."""
-        self.mid = self.upper = self.size = 0.0
-        if not self.ready:
-            return
         place, days = hour % HOURS, min(7, self.seen // 24)
+        if not days:
+            self.mid = self.upper = self.size = 0.0
+            return
         hours, volumes = self.hours, self.volumes
         before = now = after = 0.0
         for weight, at_before, at, at_after in AROUND[place][:days]:

@@ -72,8 +72,10 @@ class RatioGauge(Gauge):
         for index in range(spans):
             known = max(self.records[index], self.past[index]) * stretch / calmer
             further = known + (MARGINS[index] + YOUNG[index] * young) * scale / sensitivity
-            thresholds.append(max(FLOORS[index] * scale / sensitivity, further, _by_chance(count, SPANS[index])))
-        return thresholds
+            thresholds.append(max(FLOORS[index] * scale / sensitivity, further))
+        if not 0 < count < COUNTABLE:
+            return thresholds
+        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=False)]
 
     def stays_calm(self, seconds: int, upper: float, sensitivity: float) -> bool:
         """Whether windows with nothing in them, following each other, will each be usual: what the spans hold gets less
@@ -107,7 +109,7 @@ class RatioGauge(Gauge):
         higher than this series has ever been. And what it comes near to on ordinary days is not unusual."""
         for index, value in enumerate(self.values):
             highest = self.heights.highest(index)
-            if value <= 0 or highest <= 0:
+            if value <= 0 or highest <= 0 or (value <= highest and scores[index] <= 1.0):  # mostly: nothing to change
                 continue
             above = log(min(max(value / highest, 1.0 / HUGE), HUGE))
             if above < NEAR and scores[index] < 1.0 - BELOW * above:

@@ -65,7 +65,7 @@ class Spend(Detector):
 
     def _learn(self, at: float, value: float, step: float, *, anomalous: bool) -> None:
         gauge = self._gauge
-        gauge.learn(step, max(float(HOUR), LIFE_WINDOWS * step), usual=not anomalous, suspect=False)
+        gauge.learn(step, max(HOUR, LIFE_WINDOWS * step), usual=not anomalous, suspect=False)
         self._at = at
         self._seen += 1
         spent = max(0.0, value)
