@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import copysign
 
 from streams.core.detect.rules import HOUR, WatchRules
@@ -13,24 +12,19 @@ LARGEST = 1e15  # USD per window: beyond is no spend, and would swallow the digi
 Cells = list[tuple[SeriesKey, Sums]]
 
 
-@dataclass(slots=True)
 class Bucket:
     """What a series did in a window, with the rules that hold for it. Times in epoch seconds UTC."""
 
-    start: int
-    end: int
-    sums: Sums
-    cells: Cells
-    rules: WatchRules
-    seconds: int = field(init=False)
-    usd: float = field(init=False)
-    volume: float = field(init=False)  # requests, or GPU-minutes
+    __slots__ = ("cells", "end", "rules", "seconds", "start", "sums", "usd", "volume")
 
-    def __post_init__(self) -> None:
-        self.seconds = self.end - self.start
-        usd = float(self.sums.usd)
+    def __init__(self, start: int, end: int, sums: Sums, cells: Cells, rules: WatchRules) -> None:
+        self.start, self.end, self.seconds = start, end, end - start
+        self.sums = sums
+        self.cells = cells
+        self.rules = rules
+        usd = float(sums.usd)
         self.usd = usd if -LARGEST < usd < LARGEST else copysign(LARGEST, usd)
-        self.volume = self.sums.requests or float(self.sums.gpu_minutes)
+        self.volume: float = sums.requests or float(sums.gpu_minutes)  # requests, or GPU-minutes
 
     @property
     def hours(self) -> float:

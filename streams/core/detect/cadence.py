@@ -33,14 +33,15 @@ class Pace:
         """Take in a window's counts; returns whether the pace has changed."""
         if self.fixed or events <= 0 or (not aligned and not self.counts[0]):
             return False
-        fade = max(0.0, 1.0 - events / MEMORY)
+        fade, counts = max(0.0, 1.0 - events / MEMORY), self.counts
         self.events = self.events * fade + events
         for index, step in enumerate(STEPS):
-            self.counts[index] = self.counts[index] * fade + aligned.get(step, 0)
+            counts[index] = counts[index] * fade + aligned.get(step, 0)
         if self.events < FEW:
             return False
         pace, finer = self.base, self.events
-        for step, count in zip(STEPS, self.counts, strict=True):
+        for index, step in enumerate(STEPS):
+            count = counts[index]
             if count < self._needed(step) * self.events or (finer is not self.events and count < NESTED * finer):
                 break
             pace, finer = max(self.base, step), count

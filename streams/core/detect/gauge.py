@@ -72,7 +72,7 @@ class Gauge(ABC):
         self.age = 0.0  # seconds watched
         self.records = [0.0, 0.0, 0.0]  # of this generation
         self.held = NO_LOGS  # of windows under suspicion: records when it comes to nothing
-        self.past = [0.0, 0.0, 0.0]  # of the one before
+        self.past = NO_LOGS  # of the one before
         self.usual = 0.0  # the usual ratio, as of before the newest window
         self.stray = 1.0  # how far an ordinary window is from the reference, as a part of it, in the mean
         self.doubts: list[float] = []  # the same of windows under suspicion, not learnt yet
@@ -308,7 +308,8 @@ class Gauge(ABC):
         gauge = cls()
         gauge.nums, gauge.dens = list(state[0]), list(state[1])
         gauge.skip, gauge.num, gauge.den, gauge.seen, gauge.age, gauge.until, gauge.scale = state[2:9]
-        gauge.records, gauge.past, gauge.held = list(state[9]), list(state[10]), list(state[11])
+        gauge.records = list(state[9])
+        gauge.past, gauge.held = (list(logs) if any(logs) else NO_LOGS for logs in state[10:12])
         gauge.usual = state[12]
         if len(state) > FIELDS_V1:
             gauge.stray, gauge.least, gauge.doubts = state[13], state[14], list(state[15])

@@ -7,7 +7,7 @@ input costs hardly at all: so a bloated prompt or a lost cache shows long before
 from __future__ import annotations
 
 from math import exp, log
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.core.detect.bucket import Bucket
 from streams.core.detect.gauge import CALM, LONGEST, Gauge, Reading, life_of
@@ -29,14 +29,8 @@ FIELDS_V1 = 5  # of the state that release 0.1 wrote
 
 Expected = tuple[float, float, float, float]
 """What each of LEVEL, SIZE, RATE, OWN expects of a window, in USD."""
-
-
-class Readings(NamedTuple):
-    """How a window stands to the usual, by LEVEL, SIZE and RATE."""
-
-    level: Reading
-    size: Reading
-    rate: Reading
+Readings = tuple[Reading, Reading, Reading]
+"""How a window stands to the usual, by LEVEL, SIZE and RATE."""
 
 
 class Gauges:
@@ -79,7 +73,7 @@ class Gauges:
         size = rate = CALM
         if not one:
             self.size = self.rate = None
-            return Readings(level, size, rate)
+            return level, size, rate
         if volume > 0:
             self.size = self.size or RatioGauge(SIZE_SCALE)
             pad = PAD * self.volume
@@ -90,7 +84,7 @@ class Gauges:
             self.rate = self.rate or RatioGauge(PRICE_SCALE)
             pad = PAD * self.tokens
             rate = self.rate.judge(bucket.input_usd, tokens, 0.0, 0.0, pad=pad, sensitivity=sensitivity, rough=True)
-        return Readings(level, size, rate)
+        return level, size, rate
 
     def unusual(self, readings: Readings, bucket: Bucket, mid: float) -> int:
         """The broadest of LEVEL, SIZE, RATE by which the window is unusually dear, in dollars too; or -1."""
