@@ -256,9 +256,8 @@ def _rows(items: Sequence[Any]) -> _Rows:
     if not places:
         return rows
     _, _, source, name, time, content = (list(column) for column in zip(*envelopes, strict=True))
-    rows.columns = {"source": source, "id": name, "time": time}
     found, odd = _fields(content)
-    rows.columns |= found
+    rows.columns = {**found, "source": source, "id": name, "time": time}  # not what its data calls so
     rows.refuse(odd)
     return rows
 
