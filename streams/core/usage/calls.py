@@ -7,10 +7,12 @@ it, event by event. Whatever is out of the ordinary, wrong or rare is left to th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import compress
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -57,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "batch": False, "tags": {},
 }  # fmt: skip
 """The fields that a plain call may have, with what stands for one that is missing; None where there is no default."""
+PROFILE = ("source", *NAMES, "batch", *OPTIONAL[:-1], "tags")
+"""What a call's profile depends on."""
 NOT_PLAIN = ("usage", "counts", "price_context")  # a provider's own body, and what few calls are billed for
 _envelope = itemgetter("specversion", "type", "source", "id", "time", "data")
 
@@ -85,7 +89,10 @@ class Profile:
 
 @dataclass(slots=True)
 class _Rows:
-    """Plain calls by column. `good` says which of them are plain still, `places` where they stand among the events."""
+    """Plain calls by column. `good` says which of them are plain still, `places` where they stand among the events.
+
+    What no call says may have no column: its default stands for it.
+    """
 
     places: Whole
     columns: dict[str, list[Any]]
@@ -119,7 +126,7 @@ class Calls:
         self._oldest = micros(datetime(bounds.oldest_year, 1, 1, tzinfo=UTC))
         self._latest = micros(datetime(bounds.latest_year, 1, 1, tzinfo=UTC))
         self._future = bounds.max_future // MICROSECOND
-        self._profiles: dict[tuple[Any, ...], int] = {}
+        self._profiles: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {}  # by what is said, then by its values
         self._known: list[Profile | None] = []
         self._version = owners.version
 
@@ -167,28 +174,38 @@ class Calls:
             self._version = self._owners.version
             self._profiles.clear()
             self._known.clear()
-        columns, known = rows.columns, self._profiles
-        names = ("source", *NAMES, "batch", *OPTIONAL[:-1])
-        codes = np.zeros(len(rows.places), dtype=np.int64)
-        good = rows.good.tolist()
-        for number, key in enumerate(zip(*(columns[name] for name in names), columns["tags"], strict=True)):
-            if not good[number]:
-                continue
-            try:
-                code = known.get(key)
-            except TypeError:  # a list or an object where a text should be
-                rows.refuse([number])
-                continue
-            if code is None:
-                code = known[key] = len(self._known)
-                self._known.append(self._profile(dict(zip(names, key, strict=False)), dict(key[-1])))
-            codes[number] = code
+        names = tuple(name for name in PROFILE if name in rows.columns)
+        known = self._profiles.setdefault(names, {})
+        columns = [rows.columns[name] for name in names]
+        try:
+            found = list(map(known.get, zip(*columns, strict=True)))
+        except TypeError:  # a list or an object where a text should be: whose it is shows below
+            found = [None] * len(rows.places)
+        if None in found:
+            good = rows.good.tolist()
+            for number, key in enumerate(zip(*columns, strict=True)):
+                found[number] = self._number_of(names, key, known) if good[number] else 0
+            rows.refuse(number for number, code in enumerate(found) if code is None)
+        codes = np.array([code or 0 for code in found], dtype=np.int64)
         usable = np.array([profile is not None for profile in self._known], dtype=np.bool_)
         rows.good &= usable[codes] if len(usable) else False
         return codes
 
-    def _profile(self, texts: dict[str, Any], tags: dict[str, Any]) -> Profile | None:
+    def _number_of(self, names: Sequence[str], key: tuple[Any, ...], known: dict[tuple[Any, ...], int]) -> int | None:
+        """The number of the profile of what is said under these names; None where it can't be looked up."""
+        try:
+            code = known.get(key)
+        except TypeError:
+            return None
+        if code is None:
+            code = known[key] = len(self._known)
+            self._known.append(self._profile({**DEFAULTS, **dict(zip(names, key, strict=True))}))
+        return code
+
+    def _profile(self, said: dict[str, Any]) -> Profile | None:
         """What these texts come to, None where that depends on more than they say."""
+        texts = {name: said[name] for name in PROFILE if name != "tags"}
+        tags = dict(said["tags"])
         if not all(type(value) is str for value in tags.values()):
             return None
         try:
@@ -243,15 +260,13 @@ class Calls:
 
 def _rows(items: Sequence[Any]) -> _Rows:
     """The columns of what look like model calls."""
-    places, envelopes = [], []
-    for place, item in enumerate(items):
-        try:
-            envelope = _envelope(item)
-        except (KeyError, TypeError, IndexError):
-            continue
-        if envelope[1] == TOKEN_CALL and envelope[0] == "1.0" and type(envelope[5]) is dict:
-            places.append(place)
-            envelopes.append(envelope)
+    try:
+        places, envelopes = list(range(len(items))), list(map(_envelope, items))
+    except (KeyError, TypeError, IndexError):  # most portions have no such item
+        places, envelopes = _with_envelopes(items)
+    calls = [one[1] == TOKEN_CALL and one[0] == "1.0" and type(one[5]) is dict for one in envelopes]
+    if not all(calls):
+        places, envelopes = list(compress(places, calls)), list(compress(envelopes, calls))
     rows = _Rows(np.array(places, dtype=np.int64), {}, np.ones(len(places), dtype=np.bool_))
     if not places:
         return rows
@@ -262,14 +277,23 @@ def _rows(items: Sequence[Any]) -> _Rows:
     return rows
 
 
+def _with_envelopes(items: Sequence[Any]) -> tuple[list[int], list[tuple[Any, ...]]]:
+    """Which items have an event's attributes, and these."""
+    places, envelopes = [], []
+    for place, item in enumerate(items):
+        with suppress(KeyError, TypeError, IndexError):
+            envelopes.append(_envelope(item))
+            places.append(place)
+    return places, envelopes
+
+
 def _fields(contents: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[int]]:
     """The fields that a plain call may have, by column, and which calls have others."""
     names = tuple(contents[0])
     if all(tuple(data) == names for data in contents):  # a program writes the same fields each time: half the work
         filled = dict(zip(names, map(list, zip(*map(dict.values, contents), strict=True)), strict=True))
-        missing = {one: [default] * len(contents) for one, default in DEFAULTS.items() if one not in filled}
         odd = not filled.keys().isdisjoint(NOT_PLAIN)
-        return filled | missing, list(range(len(contents))) if odd else []
+        return filled, list(range(len(contents))) if odd else []
     columns = {one: [data.get(one, default) for data in contents] for one, default in DEFAULTS.items()}
     return columns, [at for at, data in enumerate(contents) if not data.keys().isdisjoint(NOT_PLAIN)]
 
@@ -283,10 +307,12 @@ def _check_texts(rows: _Rows) -> None:
     _texts(rows, "id", LONGEST_ID, least=1)
     _texts(rows, "time", LONGEST_ID, least=_SHORTEST_TIME)
     _texts(rows, "status", LONGEST_NAME, optional=True)
-    if set(map(type, columns["batch"])) != {bool}:
+    if "batch" in columns and set(map(type, columns["batch"])) != {bool}:
         rows.refuse(at for at, value in enumerate(columns["batch"]) if type(value) is not bool)
         columns["batch"] = [value if type(value) is bool else False for value in columns["batch"]]
     _durations(rows)
+    if "tags" not in columns:
+        return
     if set(map(type, columns["tags"])) != {dict}:
         rows.refuse(at for at, value in enumerate(columns["tags"]) if type(value) is not dict)
         columns["tags"] = [value if type(value) is dict else {} for value in columns["tags"]]
@@ -295,7 +321,9 @@ def _check_texts(rows: _Rows) -> None:
 
 def _durations(rows: _Rows) -> None:
     """Leave what has a duration that is none. No charge says how long a call took."""
-    column = rows.columns["duration_ms"]
+    column = rows.columns.get("duration_ms")
+    if column is None:
+        return
     if not set(map(type, column)) <= {float, int, type(None)}:
         rows.refuse(at for at, value in enumerate(column) if type(value) not in {float, int, type(None)})
         column = [value if type(value) in {float, int} else None for value in column]
@@ -304,7 +332,9 @@ def _durations(rows: _Rows) -> None:
 
 
 def _texts(rows: _Rows, name: str, longest: int, *, least: int = 0, optional: bool = False) -> None:
-    column = rows.columns[name]
+    column = rows.columns.get(name)
+    if column is None:
+        return
     types = {str, type(None)} if optional else {str}
     if not set(map(type, column)) <= types:
         rows.refuse(at for at, value in enumerate(column) if type(value) not in types)
@@ -318,7 +348,10 @@ def _check_counts(rows: _Rows) -> None:
     """Leave what has a count that is none, or a part that is more than its whole."""
     for name in (*TOKENS, "requests"):
         least, most = (1, MOST_REQUESTS) if name == "requests" else (0, MOST_COUNT)
-        column = rows.columns[name]
+        column = rows.columns.get(name)
+        if column is None:
+            rows.counts[name] = np.full(len(rows.places), DEFAULTS[name], dtype=np.int64)
+            continue
         if set(map(type, column)) != {int} or min(column) < least or max(column) > most:
             good = [type(value) is int and least <= value <= most for value in column]
             rows.refuse(at for at, is_good in enumerate(good) if not is_good)
@@ -388,8 +421,9 @@ def _block(
     rows: _Rows, at: Whole, arrived: Whole, profiles: list[Profile | None], codes: Whole, money: _Money
 ) -> Block:
     """The charges of the calls at these places."""
-    names = [rows.columns["id"][place] for place in at.tolist()]
-    sources = [rows.columns["source"][place] for place in at.tolist()]
+    names, sources = rows.columns["id"], rows.columns["source"]
+    if len(at) < len(names):
+        names, sources = [names[place] for place in at.tolist()], [sources[place] for place in at.tolist()]
     block = Block(len(at), records=rows.places[at], identities=identities_of(sources, names))
     block.put("id", pa.array(names, type=pa.string()))
     times = pa.array(rows.times[at]).cast(TIME)

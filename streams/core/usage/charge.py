@@ -14,7 +14,7 @@ import numpy as np
 from schemas.base import maker
 from schemas.events import GpuUsage, LineItem, TokenCall, UsageEvent
 from schemas.records import Charge, DeadLetter, Position, Reason
-from streams.core.columns.block import Block, Unfit, joined, micros
+from streams.core.columns.block import Block, Unfit, Whole, joined, micros
 from streams.core.columns.packed import ChargeBatch
 from streams.core.price import Priced
 from streams.core.tag import OWNED, Owner, Share, split
@@ -104,7 +104,7 @@ class Charger:
         quick, places = self._calls.charge(items, np.array(arrived, dtype=np.int64)[records])
         rest: list[_Charged] = []
         refused: list[tuple[int, Rejection]] = []
-        for at in sorted(set(range(len(items))).difference(places.tolist())):
+        for at in _others(len(items), places):
             raw = raws[records[at]]
             try:
                 rest.append(
@@ -133,7 +133,7 @@ class Charger:
             block, places = self._bills.charge(sheet)
         except Exception:  # noqa: BLE001, RUF100  one by one it will be named, and the lines beside it charged
             block, places = Block(0), np.zeros(0, dtype=np.int64)
-        rest = sorted(set(range(sheet.lines.num_rows)).difference(places.tolist()))
+        rest = _others(sheet.lines.num_rows, places)
         if not rest:
             return Charged(block)
         raws = [RawRecord(None, (), Position(topic, 0, sheet.row(place)), None) for place in rest]
@@ -175,6 +175,11 @@ _USAGE = (
 
 
 _costs, _owner = attrgetter(*COSTS), attrgetter(*OWNED)
+
+
+def _others(count: int, places: Whole) -> list[int]:
+    """The places among `count` that these are not."""
+    return sorted(set(range(count)).difference(places.tolist())) if len(places) < count else []
 
 
 def _items(raw: RawRecord, bounds: Bounds, parsed: object) -> tuple[list[Any], bool]:

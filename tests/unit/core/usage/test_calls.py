@@ -116,6 +116,9 @@ def without_input(letters: Sequence[DeadLetter]) -> list[Any]:
 @given(st.lists(events(), min_size=FEW, max_size=30), odd(NOW, None))
 @example([PLAIN] * FEW, NOW)
 @example([PLAIN | {"data": PLAIN["data"] | {"id": "x", "source": "/x", "time": "2026-11-01T00:00:00Z"}}] * FEW, NOW)
+@example([PLAIN | {"data": {"provider": "openai", "model": "gpt-4o"}}] * FEW, NOW)
+@example([PLAIN | {"data": {"model": "gpt-4o", "input_tokens": 5}}] * FEW, NOW)
+@example([*[PLAIN] * FEW, PLAIN | {"data": PLAIN["data"] | {"principal": []}}], NOW)
 def test_they_come_out_as_one_by_one(content: list[Any], received_at: datetime | None) -> None:
     fast, slow = (charged(using, content, received_at) for using in (charger(), one_by_one()))
     assert fast.charges == slow.charges
