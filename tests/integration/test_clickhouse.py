@@ -152,6 +152,11 @@ def test_a_batch_is_one_file_and_what_is_merged_lies_by_column(store: ClickHouse
     assert store.query(parts) == [{"part_type": "Wide", "rows": 80_000}]
 
 
+def test_charges_are_merged_by_tens(store: ClickHouseStore) -> None:
+    engine = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'charges'"
+    assert "merge_selector_base = 10" in store.query(engine)[0]["engine_full"]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_answers(store: ClickHouseStore, view: str) -> None:
     put(store, CHARGES, charges(charge(1), charge(2, price_status="unpriced", effective_cost_usd=None)))
