@@ -6,7 +6,7 @@ same batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -80,18 +80,12 @@ class Table:
     read: Callable[[bytes], Content | ChargeContent]
 
 
-def columns(table: Table, contents: Contents, landed_at: datetime, taken: Container[bytes] = ()) -> Columns | None:
+def columns(table: Table, contents: Contents, landed_at: datetime, taken: Collection[bytes] = ()) -> Columns | None:
     """The rows of `contents` by column, with the time of landing: of each key once, of those in `taken` none.
 
     None where nothing is left.
     """
-    seen: set[bytes] = set()
-    left: list[list[bool]] = []
-    for content in contents:
-        left.append([])
-        for key in content.keys:
-            left[-1].append(key not in seen and key not in taken)
-            seen.add(key)
+    left = _once([content.keys for content in contents], taken)
     if not any(map(any, left)):
         return None
     batches = [_left(c.batch, keep) for c, keep in zip(contents, left, strict=True) if isinstance(c, ChargeContent)]
@@ -101,6 +95,20 @@ def columns(table: Table, contents: Contents, landed_at: datetime, taken: Contai
     rows = [row for of_one in kept for of_key in of_one for row in of_key]
     landed: list[tuple[Any, ...]] = [(landed_at,) * len(rows)]
     return dict(zip((*table.columns, "landed_at"), [*zip(*rows, strict=True), *landed], strict=True))
+
+
+def _once(keys: Sequence[Sequence[bytes]], taken: Collection[bytes]) -> list[list[bool]]:
+    """Which keys come for the first time and are not taken."""
+    if not taken and len(set().union(*keys)) == sum(map(len, keys)):  # nothing comes twice: so it is mostly
+        return [[True] * len(some) for some in keys]
+    seen: set[bytes] = set()
+    left: list[list[bool]] = []
+    for some in keys:
+        left.append([])
+        for key in some:
+            left[-1].append(key not in seen and key not in taken)
+            seen.add(key)
+    return left
 
 
 def _left(batch: ChargeBatch, keep: Sequence[bool]) -> ChargeBatch:
@@ -139,8 +147,7 @@ def _column(blocks: Sequence[Block], name: str) -> pa.ChunkedArray | None:
 def read_charges(value: bytes) -> ChargeContent:
     """A record of `spend.charges`."""
     batch = unpack(value)
-    keys: list[bytes] = batch.block.identities.take(pa.array(batch.block.first_parts())).to_pylist()
-    return ChargeContent(batch, tuple(keys))
+    return ChargeContent(batch, tuple(batch.block.event_keys()))
 
 
 def charge_row(charge: Charge) -> Row:

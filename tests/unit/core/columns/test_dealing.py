@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Charge
-from streams.core.columns.block import WASTE, Block
+from streams.core.columns.block import WASTE, Block, identity_of
 from streams.core.columns.dealing import Dealer
 from streams.core.columns.packed import ChargeBatch, pack, unpack
 from tests.support.records import charge, split
@@ -33,9 +33,15 @@ def test_every_charge_goes_to_one_partition_and_copies_of_an_event_to_the_same(n
     for partition, part in dealt:
         assert list(unpack(pack(part)).block) == list(part.block)
         assert (part.block.records[1:] >= part.block.records[:-1]).all()
+        named = [identity_of("usage", row.source, row.id) for row in part.block if row.part == 0]
+        assert part.block.event_keys() == unpack(pack(part)).block.event_keys() == named
         for row in part.block:
             where.setdefault(row.id, set()).add(partition)
     assert all(len(partitions) == 1 for partitions in where.values())
+
+
+def test_no_charges_have_no_keys() -> None:
+    assert Block(0).event_keys() == Block.of([], []).event_keys() == []
 
 
 def test_an_event_goes_where_its_copy_goes_through_another_source_partition() -> None:
