@@ -26,26 +26,25 @@ LIFE = 3 * DAY  # seconds over which that is smoothed
 HOUR = 3600.0
 FIELDS_OF_RISES = 2  # of the state that knew of the rise within an hour, and of no single orders
 NOTHING = [0.0] * len(AGES)
+NO_ORDERS = [(0.0, 0.0)] * len(AGES)
 
 
 class Sizes:
     """The two largest orders of each age on ordinary days, in this generation and the one before."""
 
-    __slots__ = ("held", "now", "past")
+    __slots__ = ("held", "now", "past", "two")
 
     def __init__(self) -> None:
-        self.now = [(0.0, 0.0)] * len(AGES)
-        self.past: list[tuple[float, float]] | None = self.now  # None: not known
+        self.now = NO_ORDERS
+        self.past: list[tuple[float, float]] | None = NO_ORDERS  # None: not known
         self.held = NOTHING  # under suspicion: ordinary when it comes to nothing
+        self.two = NO_ORDERS  # the largest of each age and the next, of both generations; 0 while they are not known
 
-    def two(self, index: int) -> tuple[float, float]:
-        """The largest of that age and the next; 0 while they are not known."""
-        if self.past is None:
-            return 0.0, 0.0
-        (first, second), (other, third) = self.now[index], self.past[index]
-        if first < other:
-            return other, max(first, third)
-        return first, max(other, second)
+    def _put_together(self) -> None:
+        """Set `two`, which is asked for far more often than it changes."""
+        self.two = NO_ORDERS
+        if self.past is not None:
+            self.two = [_two_of(*now, *past) for now, past in zip(self.now, self.past, strict=True)]
 
     def learn(self, sizes: list[float], *, suspect: bool) -> None:
         """Take in the orders that an ordinary window completed."""
@@ -62,6 +61,7 @@ class Sizes:
             if size > second:  # seldom
                 self.now = list(self.now)
                 self.now[index] = (size, first) if size > first else (first, size)
+                self._put_together()
 
     def forget(self) -> None:
         """What was under suspicion was unusual."""
@@ -69,7 +69,8 @@ class Sizes:
 
     def grow(self) -> None:
         """A generation is over."""
-        self.past, self.now = self.now, [(0.0, 0.0)] * len(AGES)
+        self.past, self.now = self.now, NO_ORDERS
+        self._put_together()
 
     def to_json(self) -> list[Any]:
         """What lasts. The first three are what a release before this one reads when it takes over again."""
@@ -85,7 +86,13 @@ class Sizes:
         sizes.now = list(zip(now, seconds, strict=True))
         sizes.past = list(zip(past, thirds, strict=True)) if past is not None else None
         sizes.held = list(held) if any(held) else NOTHING
+        sizes._put_together()
         return sizes
+
+
+def _two_of(first: float, second: float, other: float, third: float) -> tuple[float, float]:
+    """The two largest of two pairs, each with its larger one first."""
+    return (other, max(first, third)) if first < other else (first, max(other, second))
 
 
 class Orders:
@@ -136,7 +143,7 @@ class Orders:
     def known(self, index: int, highest: float) -> tuple[float, float]:
         """The two largest orders of that age. While none is known, all up to the `highest` that the series has been are
         ordinary."""
-        first, second = self.largest.two(index)
+        first, second = self.largest.two[index]
         if first <= 0.0:
             first = second = highest
         met = self.met[index]
