@@ -139,7 +139,19 @@ class Group:
                 return True
             if (finding.kind is FindingKind.DROP) != (self.core.kind is FindingKind.DROP):
                 return True
+            if self._is_usual_by_now(finding):
+                return True
         return _pace(finding) > MANY_TIMES[finding.meter] * self.pace
+
+    def _is_usual_by_now(self, finding: Finding) -> bool:
+        """Whether what people were paged for is part of what is expected by now: this comes on top of it."""
+        core = self.core
+        return (
+            FindingKind.DROP not in {finding.kind, core.kind}
+            and finding.series == core.series
+            and finding.expected_usd_per_hour >= core.observed_usd_per_hour
+            and _pace(finding) > ABOUT * self.pace
+        )
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:
         """The same by what their series name and by where their excess lies."""

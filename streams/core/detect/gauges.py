@@ -21,6 +21,7 @@ input, or a figure of its own kind."""
 SIZE_SCALE, PRICE_SCALE = 0.8, 0.2  # how much less the cost of a request and the price of input stray than the spend
 STEADIEST = 0.4  # of what is unusual: what a steady series' spend comes down to
 LITTLE = 0.02  # of the mean spend: below, a ratio says nothing
+BACK = 0.2  # log-ratio: so near to the usual is back
 GIANT = 32.0  # times its usual cost: so dear may one request be that nothing is wrong with
 PAD = 0.1  # of the mean volume of a window: fewer requests than that say little of the cost of one
 ENOUGH = (0.0, 1.0, 0.5)  # of the usual spend, without which dearer requests, or dearer input, are no trouble
@@ -131,8 +132,10 @@ class Gauges:
             gauge, little, usual = self.level, self.little, usual / self.weight
         else:
             usual = gauge.usual
-        now = min(gauge.span_ratio(1), gauge.span_ratio(3)) + little
-        return log(max(now, 1e-30) / max(usual + little, 1e-30)) < max(0.2, 0.5 * height)
+        now = log(max(1e-30, min(gauge.span_ratio(1), gauge.span_ratio(3)) + little))
+        if gauge is self.level and now < BACK + log(max(1e-30, gauge.reference + little)):
+            return True  # so much other days had at this hour: it began in a lull
+        return now < max(BACK, 0.5 * height) + log(max(1e-30, usual + little))
 
     def learn(self, bucket: Bucket, *, usual: bool, suspect: bool) -> None:
         """Learn the window that `judge` took in. What is not `usual` isn't learnt; what is under suspicion, later."""

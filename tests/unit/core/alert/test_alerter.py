@@ -308,6 +308,18 @@ def test_more_of_the_same_key_is_one_page_and_silence_or_ten_times_as_much_is_an
     assert {alert.series["principal"] for alert in alerts} == {"k1"}
 
 
+@pytest.mark.parametrize(("expected", "per_hour", "pages"), [(12.0, 40.0, 2), (5.0, 40.0, 1), (12.0, 14.0, 1)])
+def test_what_comes_on_top_of_what_was_paged_for_and_is_usual_by_now_pages_anew(
+    expected: float, per_hour: float, pages: int
+) -> None:
+    """A creep to 12 USD an hour: a loop in it that is dearer than the creep, and measured against those 12."""
+    creep = finding(KEY, 10.0, per_hour=10.0, kind=FindingKind.CREEP)
+    expects, spends = Decimal(str(expected)), Decimal(str(expected + per_hour))
+    loop = finding(KEY, 10.0, opened=90.0, expected_usd_per_hour=expects, observed_usd_per_hour=spends)
+    alerts = run([creep, mark(10), loop, mark(100)], Alerter(RULES))
+    assert len({alert.alert_id for alert in alerts}) == pages
+
+
 def test_keys_that_go_wrong_before_the_page_are_one_incident_of_their_feature() -> None:
     feature = {"feature": "f"}
     keys = [finding({"principal": f"k{n}"}, 10.0, drivers=[driver(1.0, **feature)]) for n in (1, 2, 3)]

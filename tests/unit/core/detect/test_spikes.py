@@ -373,6 +373,17 @@ def test_what_a_series_comes_to_every_noon_is_not_told_at_night() -> None:
     assert stream.feed(KEY, tide(5, night=120))
 
 
+def test_an_incident_that_began_in_a_lull_is_over_when_the_spend_is_ordinary_for_the_hour() -> None:
+    stream = Stream()
+    for seed in range(4):
+        stream.feed(KEY, tide(seed))
+    noon = tide(4)[660:]
+    stream.feed(KEY, [*tide(4)[:540], *steady(120, level=4), *[tokens(600)] * 20])
+    told = stream.feed(KEY, noon[20:40])
+    assert told[-1].status == "closed"
+    assert stream.watch.open_findings() == {}
+
+
 def test_what_a_series_comes_to_every_noon_is_told_at_night_where_the_night_is_another_world() -> None:
     """Forty a minute is half as much again for six at night, and twenty times the usual for two."""
     stream = Stream()
