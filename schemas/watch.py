@@ -26,6 +26,8 @@ SUMS = (*MONEY, *COUNTS)
 `cache_read_usd` for cached input; `idle_usd` of GPUs paid for and unused, `metered_usd` of GPUs whose utilization is
 known; `at_risk_usd` the estimated cost of events without a price."""
 
+_PART = rf"^[\d,]*(\|[^|]*){{{len(DIMENSIONS)}}}$"
+
 
 class Ticks(Contract):
     """The parts of a closed window as one partition of `spend.charges` has them, which is `topic` and `partition`.
@@ -47,15 +49,17 @@ class Ticks(Contract):
     piece: int = 0
     names: list[list[str]]
     """The dimensions that series are named by (`roll.series`)."""
-    parts: list[Annotated[list[str], Field(min_length=len(DIMENSIONS), max_length=len(DIMENSIONS))]]
-    """Each part's values in the order of `DIMENSIONS`, empty where it has none."""
-    members: list[list[int]]
-    """The series that each part counts in, by the places of their names: its values of these dimensions name it."""
-    sums: dict[Literal[SUMS], list[int | str]]  # type: ignore[valid-type]  # of names that stand above once
-    """Counts as numbers, money as decimal text, 0 where there is none. A column without anything is left out."""
-    aligned: dict[int, dict[int, int]] = Field(default_factory=dict)
-    """By a part's place, how many of its events stand exactly at the end of a bucket of so many seconds: from it the
-    pace of a source that reports buckets is learnt."""
+    parts: list[Annotated[str, Field(pattern=_PART)]]
+    """Each part as one text of fields with a `|` between them: the places in `names` of the series that it counts in,
+    by commas (its values of these dimensions name the series), and its values in the order of `DIMENSIONS`, empty where
+    it has none. In a value `~1` stands for a `|` and `~0` for a `~`."""
+    sums: dict[Literal[SUMS], list[int] | list[str]]  # type: ignore[valid-type]  # of names that stand above once
+    """A column without anything is left out. Money is in whole units of 10 to the minus `places`. A column with a sum
+    that 64 bits do not hold is decimal text."""
+    places: dict[Literal[MONEY], int]  # type: ignore[valid-type]  # as above
+    aligned: dict[int, list[int]] = Field(default_factory=dict)
+    """By the seconds of a bucket, how many of each part's events stand exactly at the end of one: from it the pace of a
+    source that reports buckets is learnt."""
 
 
 class Watermark(Contract):

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HEADER = "spendstream-format"
-FORMAT = 3
+FORMAT = 4
 """The newest that this release reads. A record without the header is of format 1."""
 
 HEADERS: list[tuple[str, bytes]] = [(HEADER, b"1")]
 """What most of our records carry."""
 
 DEALT_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"3")]
-"""What charges and ticks carry since an event's partition of charges goes by its identity. In format 2 it went by the
-source partition: who reads them so takes a part for the whole."""
+"""What charges and watermarks carry since an event's partition of charges goes by its identity. In format 2 it went by
+the source partition: who reads them so takes a part for the whole."""
+
+TICKS_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"4")]
+"""What ticks carry since a part is one text and money a whole number."""
 
 
 class IncompatibleError(Exception):

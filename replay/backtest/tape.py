@@ -23,7 +23,8 @@ from schemas.records import Meter
 from schemas.watch import Finding
 from streams.core.detect.merge import Complete
 from streams.core.detect.watch import Watch, WatchRules
-from streams.core.windows.ticks import Origin, Ticks, windows_of
+from streams.core.windows.merging import Book
+from streams.core.windows.ticks import Origin, Ticks
 from streams.core.windows.ticks_json import Writer, from_json
 
 NOWHERE = Origin("", 0)  # what is merged has no source partition any more
@@ -58,7 +59,7 @@ class Tape(Watch):
         self._meters.add(complete.meter)
         if complete.windows:
             self._break()
-            ticks = Ticks(complete.meter, complete.seconds, complete.start, NOWHERE, list(complete.parts))
+            ticks = Ticks(complete.meter, complete.seconds, complete.start, NOWHERE, complete.parts)
             self._line(self._write(ticks))
             return []
         if self._silence is not None:
@@ -108,7 +109,7 @@ def windows(path: Path) -> Iterator[Complete]:
     """The windows of a tape, in order."""
     with opened(path) as file:
         lines = iter(cast("BufferedReader", file))
-        most = orjson.loads(next(lines))["max_cells"]
+        most, book = orjson.loads(next(lines))["max_cells"], Book()
         for line in lines:
             if line.startswith(b'{"type":"silence"'):
                 meter, seconds, start, count = orjson.loads(line)["silence"]
@@ -116,5 +117,5 @@ def windows(path: Path) -> Iterator[Complete]:
                     yield Complete(meter, seconds, start + number * seconds, {})
                 continue
             for one in cast("list[Ticks]", from_json(line)):
-                series = windows_of(one.meter, one.seconds, one.start, one.parts, most)
+                series = book.windows(one.meter, one.seconds, one.start, one.parts, most)
                 yield Complete(one.meter, one.seconds, one.start, series, one.parts)

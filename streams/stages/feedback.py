@@ -7,7 +7,7 @@ from functools import partial
 
 from schemas.topics import TICKS
 from schemas.watch import Alert, Feedback, Finding, Says
-from streams.core.windows.roll import FLOOD
+from streams.core.windows.state import FLOOD
 from streams.core.windows.sums import series_key
 from streams.io import kafka
 from streams.io.topics import partition_counts

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.records import Meter
 from schemas.topics import CHARGES
-from schemas.wire import DEALT_HEADERS
+from schemas.wire import DEALT_HEADERS, TICKS_HEADERS
 from streams.core.columns.packed import ChargeBatch, unpack
 from streams.core.columns.reading import Unreadable
 from streams.core.windows.roll import METER_BY_TOPIC, Roller, RollRules
@@ -97,7 +97,7 @@ class RollService(ConsumingService[RollState]):
     def _sends(self, said: Sequence[Ticks | Watermark]) -> list[Send]:
         """Ticks first, then the watermarks to every partition: what they speak of stands before them."""
         ticks = [
-            Send(self._ticks, None, value, partition, headers=DEALT_HEADERS)
+            Send(self._ticks, None, value, partition, headers=TICKS_HEADERS)
             for one in said if isinstance(one, Ticks)
             for partition, value in self._writer.records(one)
         ]  # fmt: skip

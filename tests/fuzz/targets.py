@@ -175,6 +175,11 @@ TICK = b"""{"type": "ticks", "meter": "token_call", "window_start": "2026-11-21T
 "topic": "usage.token-calls", "partition": 0, "parts": [{"series": {"team": "a"}, "sums": ["1.5", 0, 0, 0, 0, 0, 0, 0,
 1, 1, 10, 5, 0, 0]}], "ticks": [{"series": {}, "sums": ["1.5", 0, 0, 0, 0, 0, 0, 0, 1, 1, 10, 5, 0, 0], "parts": [0],
 "aligned": {"60": 1}}]}"""
+COLUMNS = b"""{"type": "ticks", "meter": "token_call", "window_start": "2026-11-21T08:00:00+00:00",
+"window_seconds": 10, "topic": "spend.charges", "partition": 0, "piece": 0, "names": [[], ["team"]],
+"parts": ["0,1||||||a|||||||", "0||||||||||k~1|||"],
+"sums": {"usd": [15, 2], "at_risk_usd": ["1.5", "0"], "events": [1, 1]}, "places": {"usd": 12},
+"aligned": {"60": [1, 0]}}"""
 WATERMARK = b"""{"type": "watermark", "meter": "gpu_usage", "window_seconds": 60, "topic": "usage.gpu", "partition": 1,
 "time": "2026-11-21T08:00:00+00:00", "idle": false}"""
 FEEDBACK = b"""{"type": "feedback", "finding_id": "f-1", "meter": "token_call", "series": {"team": "a"}, "kind":
@@ -198,7 +203,7 @@ CARDS = [(SHIPPED / "rates" / name).read_bytes()[:3_000] for name in ("gpu.toml"
 TARGETS = (
     Target("events", events, EVENTS),
     Target("landed", landed, _wire()),
-    Target("ticks", ticks, [TICK, WATERMARK, FEEDBACK]),
+    Target("ticks", ticks, [TICK, COLUMNS, WATERMARK, FEEDBACK]),
     Target("redriven", redriven, EVENTS),
     Target("checkpoint", checkpoint, [SNAPSHOT]),
     Target("history", history, [*EVENTS, *CSVS[2:], b"\n".join(line.replace(b"\n", b" ") for line in EVENTS[:5])]),

@@ -57,6 +57,20 @@ def of_counts(counts: Whole) -> pa.Array:
     return pa.array(counts).cast(MONEY)
 
 
+def units(column: pa.Array) -> tuple[int, npt.NDArray[Any]]:
+    """Decimal places, and the column in units of them; 0 where nothing is known.
+
+    Of few places where those are enough, so that 64 bits hold large sums; else Python's own numbers (dtype object).
+    """
+    low, high = _limbs(column)
+    small: npt.NDArray[Any] = low.view(np.int64)
+    if not np.array_equal(high, small >> 63):
+        pairs = zip(low.tolist(), high.tolist(), strict=True)
+        small = np.array([(top << 64) + bottom for bottom, top in pairs], dtype=np.object_)
+    fewer = small // 10**_GROUP
+    return (SCALE - _GROUP, fewer) if np.array_equal(fewer * 10**_GROUP, small) else (SCALE, small)
+
+
 def sums(column: pa.Array, groups: Whole, count: int) -> list[int]:
     """The exact sum of each of `count` groups in units of 10**-18; `groups` says to which each value belongs.
 

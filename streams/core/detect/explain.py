@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from schemas.watch import Decomposition, Driver, FindingKind
 from streams.core.detect.decompose import NAMES
-from streams.core.windows.roll import FLOOD
+from streams.core.windows.state import FLOOD
 from streams.core.windows.sums import SeriesKey, utc
 
 PARTS = {

@@ -9,19 +9,19 @@ partitions of `spend.charges` are waited for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records import Meter
 from schemas.topics import CHARGES
+from streams.core.windows.merging import Book
 from streams.core.windows.sums import SeriesKey, Window
-from streams.core.windows.ticks import Origin, Part, Ticks, Watermark, together, windows_of
+from streams.core.windows.ticks import Origin, Parts, Ticks, Watermark
 from streams.core.windows.ticks_json import Writer, from_json
 
 Pace = tuple[Meter, int]
 MAX_SILENT_WINDOWS = 10_000
-VERSION, READS = 2, (1, 2)  # of a snapshot; 1 held each series' own ticks
+VERSION, READS = 3, (1, 2, 3)  # of a snapshot; they hold ticks of formats 2, 3 and 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Complete:
     seconds: int
     start: int  # epoch seconds UTC
     windows: dict[SeriesKey, Window]
-    parts: Sequence[Part] = ()
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def end(self) -> int:
@@ -61,6 +61,7 @@ class Merger:
     def __init__(self, max_cells: int = 24) -> None:
         self._max_cells = max_cells
         self._lanes: dict[Pace, _Lane] = {}
+        self._book = Book()
         self.late = 0  # windows that were released before an origin had said what it had of them
 
     def expect(self, meter: Meter, seconds: int, origin: Origin) -> None:
@@ -109,8 +110,8 @@ class Merger:
         out = []
         for start in self._starts(lane, seconds, upto):
             said = lane.waiting.pop(start, {})
-            parts = together(ticks.parts for origin in sorted(said) for ticks in said[origin].values())
-            windows = windows_of(meter, seconds, start, parts, self._max_cells)
+            parts = self._book.merged([ticks.parts for origin in sorted(said) for ticks in said[origin].values()])
+            windows = self._book.windows(meter, seconds, start, parts, self._max_cells)
             out.append(Complete(meter, seconds, start, windows, parts))
             lane.next = start + seconds
         return out

@@ -17,7 +17,7 @@ from streams.core.detect.parts import ACTIVE
 from streams.core.detect.resume import bridge, settle
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.detect.series import Series
-from streams.core.windows.roll import FLOOD
+from streams.core.windows.state import FLOOD
 from streams.core.windows.sums import SeriesKey, Sums, Window, count_in
 
 __all__ = ["Watch", "WatchRules"]

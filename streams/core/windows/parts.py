@@ -2,101 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import repeat
 
 import numpy as np
 
+from schemas.base import SMALLEST
 from schemas.events import GPU_USAGE
 from schemas.records import PriceStatus
 from schemas.watch import DIMENSIONS
-from streams.core.columns.amounts import amount, amounts, counts, equal_units, sums, zeros
+from streams.core.columns.amounts import amounts, equal_units, units, zeros
 from streams.core.columns.block import Block, Mask, Whole
-from streams.core.columns.grouping import grouped
-from streams.core.windows.sums import ZERO, Sums
+from streams.core.columns.grouping import as_one, together
+from streams.core.windows.sums import ZERO
+from streams.core.windows.table import EXACT, Table, Units, finer, of_decimals, product
 from streams.core.windows.ticks import Leaf
 
 LEAF = DIMENSIONS
 """What names a part of a window: the charge's fields of these names, in this order."""
 
 _PER_MILLION = Decimal("0.000001")
-# What must be the same for charges to be added up as one. Each is a bit of a charge's traits.
-KNOWN, TOKENS, PLAIN, UNOWNED, UNPRICED, METERED = (1 << bit for bit in range(6))
-
-
-@dataclass(slots=True)
-class Cell:
-    """What some charges of one window and part add up to. `aligned`: how many events end a bucket, by its width."""
-
-    start: int
-    leaf: Leaf
-    sums: Sums
-    aligned: dict[int, int] = field(default_factory=dict)
-
-
-def cells(block: Block, starts: Whole, aligned: Mapping[int, Mask]) -> Iterator[Cell]:
-    """The sums of the charges, whose windows begin at `starts`, in the order of each sum's first charge.
-
-    `aligned` marks the charges whose events end a bucket, by its width.
-    """
-    keys = [block.codes(name) for name in LEAF]
-    traits = _traits(block)
-    prices, known_prices = block.codes("unit_prices")
-    group, first = grouped([starts - starts.min(), traits, prices, *(coded for coded, _ in keys)])
-    events = (block.numbers("part") == 0).astype(np.int64)
-    added = _Added(block, group, len(first))
-    ends = {step: counts(events * mask, group, len(first)) for step, mask in aligned.items()}
-    happened = counts(events, group, len(first))
-    special = _one_by_one(block, traits, group)
-    leaves = zip(*([values[code] for code in coded[first].tolist()] for coded, values in keys), strict=True)
-    marks = zip(starts[first].tolist(), traits[first].tolist(), prices[first].tolist(), strict=True)
-    for number, (leaf, (start, trait, price)) in enumerate(zip(leaves, marks, strict=True)):
-        into = added.sums(number, trait, known_prices[price])
-        into.events = happened[number]
-        if trait & UNPRICED:
-            into.unpriced_events = happened[number]
-        if extra := special.get(number):
-            into.output_usd += extra.output_usd
-            into.cache_read_usd += extra.cache_read_usd
-            into.metered_usd += extra.metered_usd
-            into.idle_usd += extra.idle_usd
-        yield Cell(start, leaf, into, {step: ended[number] for step, ended in ends.items() if ended[number]})
-
-
-class _Added:
-    """The sums of all groups, column by column."""
-
-    def __init__(self, block: Block, group: Whole, count: int) -> None:
-        def money(name: str) -> list[int]:
-            column = block.money(name)
-            return [0] * count if column.null_count == len(column) else sums(column, group, count)
-
-        self._usd = money("effective_cost_usd")
-        self._at_risk = money("estimated_cost")
-        self._gpu_minutes = money("gpu_minutes")
-        self._counts = [counts(block.numbers(name), group, count) for name in _COUNTED]
-
-    def sums(self, number: int, trait: int, prices: Mapping[str, Decimal]) -> Sums:
-        """The sums of a group whose charges have these traits and unit prices."""
-        usd = amount(self._usd[number]) if self._usd[number] else ZERO
-        requests, input_tokens, output_tokens, cached = (column[number] for column in self._counts)
-        made = Sums(
-            usd=usd, requests=requests, input_tokens=input_tokens, output_tokens=output_tokens,
-            cache_read_input_tokens=cached,
-        )  # fmt: skip
-        if self._gpu_minutes[number]:
-            made.gpu_minutes = amount(self._gpu_minutes[number])
-        if trait & UNPRICED:
-            made.at_risk_usd = amount(self._at_risk[number])
-        if trait & UNOWNED and trait & KNOWN:
-            made.unallocated_usd = usd
-        if trait & TOKENS and trait & PLAIN:
-            made.output_usd = output_tokens * prices.get("output_mtok", ZERO) * _PER_MILLION
-            made.cache_read_usd = cached * prices.get("cache_read_mtok", ZERO) * _PER_MILLION
-        return made
-
-
 _COUNTED = ("requests", "input_tokens", "output_tokens", "cache_read_input_tokens")
 READ = frozenset(LEAF) | set(_COUNTED) | {
     "type", "part", "parts", "unit_prices", "list_cost", "effective_cost_usd", "estimated_cost", "gpu_minutes",
@@ -104,40 +31,129 @@ READ = frozenset(LEAF) | set(_COUNTED) | {
 }  # fmt: skip
 """The fields that are looked at here."""
 
+Rows = dict[str, tuple[int, Units]]
 
-def _traits(block: Block) -> Whole:
-    usd, listed = block.money("effective_cost_usd"), block.money("list_cost")
+
+@dataclass(slots=True)
+class Cells:
+    """What some charges of one window add up to: the leaves that they are of, each once, and their sums."""
+
+    start: int
+    leaves: list[Leaf]
+    table: Table
+
+
+def cells(block: Block, starts: Whole, aligned: Mapping[int, Mask]) -> Iterator[Cells]:
+    """The sums of the charges, of which there is at least one, whose windows begin at `starts`; leaves in the order of
+    their first charge.
+
+    `aligned` marks the charges whose events end a bucket, by its width.
+    """
+    keys = [block.codes(name) for name in LEAF]
+    order, begins = together(as_one([starts - starts.min(), *(coded for coded, _ in keys)]))
+    ranked = np.argsort(order[begins])
+    first = order[begins[ranked]]
+    table = Table.of(_rows(block, aligned), block.count).take(order).added(begins).take(ranked)
+    columns = [
+        repeat(values[0], len(first)) if len(values) == 1 else [values[code] for code in coded[first].tolist()]
+        for coded, values in keys
+    ]
+    leaves: list[Leaf] = list(zip(*columns, strict=True))
+    begun = starts[first]
+    if (begun == begun[0]).all():
+        yield Cells(int(begun[0]), leaves, table)
+        return
+    for start in np.unique(begun).tolist():
+        at = np.flatnonzero(begun == start)
+        yield Cells(start, [leaves[number] for number in at.tolist()], table.take(at))
+
+
+def _rows(block: Block, aligned: Mapping[int, Mask]) -> Rows:
+    """What each charge adds to the sums, by their names."""
+    events = (block.numbers("part") == 0).astype(np.int64)
+    rows: Rows = {"events": (0, events)}
+    for name in _COUNTED:
+        rows[name] = 0, block.numbers(name)
+    usd = block.money("effective_cost_usd")
+    places, dollars = rows["usd"] = units(usd)
     known = usd.is_valid().to_numpy(zero_copy_only=False)
+    if (loose := block.has("allocation", "unallocated")).any():
+        rows["unallocated_usd"] = places, dollars * loose
+    if (unpriced := block.has("price_status", PriceStatus.UNPRICED)).any():
+        rows["unpriced_events"] = 0, events * unpriced
+        at, risk = units(block.money("estimated_cost"))
+        rows["at_risk_usd"] = at, risk * unpriced
+    if (minutes := block.money("gpu_minutes")).null_count < block.count:
+        rows["gpu_minutes"] = units(minutes)
+    _put_tokens(block, known, rows)
+    _put_idle(block, known, rows)
+    for step, ends in aligned.items():
+        rows[str(step)] = 0, events * ends
+    return rows
+
+
+def _put_tokens(block: Block, known: Mask, rows: Rows) -> None:
+    """The parts of calls' costs that answers and cached input are."""
+    usd, listed = block.money("effective_cost_usd"), block.money("list_cost")
+    calls = known & (block.numbers("requests") > 0) & (block.numbers("parts") == 1)
+    if not calls.any():
+        return
     plain = equal_units(usd, listed) | zeros(listed)  # else a discount holds, which its parts share
-    tokens = known & (block.numbers("requests") > 0) & (block.numbers("parts") == 1)
-    out = known * KNOWN + tokens * TOKENS + plain * PLAIN
-    out = out + block.has("allocation", "unallocated") * UNOWNED
-    out = out + block.has("price_status", PriceStatus.UNPRICED) * UNPRICED
-    if "utilization" in block.columns or block.shared("utilization") is not None:
-        metered = np.array([value is not None for value in block.values("utilization")])
-        out = out + (known & metered & block.has("type", GPU_USAGE)) * METERED
-    return np.asarray(out, dtype=np.int64)
+    codes, prices = block.codes("unit_prices")
+    for name, (unit, tokens) in _PRICED.items():
+        places, each = of_decimals([_money(known_prices.get(unit, ZERO) * _PER_MILLION) for known_prices in prices])
+        if each.any():
+            rows[name] = places, product(block.numbers(tokens) * (calls & plain), each[codes])
+    special = np.flatnonzero(calls & ~plain)
+    if len(special):
+        _put_discounted(block.take(special), special, rows)
 
 
-def _one_by_one(block: Block, traits: Whole, group: Whole) -> dict[int, Sums]:
-    """What is no sum of a column: the idle part of GPU time, and the parts of a call's cost where a discount holds."""
-    metered = (traits & METERED) > 0
-    discounted = ((traits & TOKENS) > 0) & ((traits & PLAIN) == 0)
-    places = np.flatnonzero(metered | discounted)
+_PRICED = {
+    "output_usd": ("output_mtok", "output_tokens"),
+    "cache_read_usd": ("cache_read_mtok", "cache_read_input_tokens"),
+}
+
+
+def _put_discounted(block: Block, at: Whole, rows: Rows) -> None:
+    """The same of calls, at some places, that were cheaper or dearer than listed: their parts are so by as much."""
+    paid = zip(_decimals(block, "effective_cost_usd"), _decimals(block, "list_cost"), strict=True)
+    scale = [_PER_MILLION * part / whole for part, whole in paid]
+    for name, (unit, tokens) in _PRICED.items():
+        priced = zip(block.numbers(tokens).tolist(), block.values("unit_prices"), scale, strict=True)
+        _put(rows, name, at, [count * prices.get(unit, ZERO) * share for count, prices, share in priced])
+
+
+def _put_idle(block: Block, known: Mask, rows: Rows) -> None:
+    """What GPUs cost whose use is known, and what of that was for nothing."""
+    if "utilization" not in block.columns and block.shared("utilization") is None:
+        return
+    used = block.values("utilization")
+    metered = known & block.has("type", GPU_USAGE) & np.array([one is not None for one in used])
+    places = np.flatnonzero(metered)
     if not len(places):
-        return {}
-    rows = block.take(places)
-    out: dict[int, Sums] = {}
-    names = ("unit_prices", "utilization", "output_tokens", "cache_read_input_tokens")
-    columns = (group[places].tolist(), metered[places].tolist(), amounts(rows.money("effective_cost_usd")),
-               amounts(rows.money("list_cost")), *map(rows.values, names))  # fmt: skip
-    for number, is_metered, usd, listed, prices, used, output, cached in zip(*columns, strict=True):
-        into = out.setdefault(number, Sums())
-        if is_metered:
-            into.metered_usd += usd
-            into.idle_usd += usd * (1 - Decimal(str(used)))
-        else:
-            scale = _PER_MILLION * usd / listed
-            into.output_usd += output * prices.get("output_mtok", ZERO) * scale
-            into.cache_read_usd += cached * prices.get("cache_read_mtok", ZERO) * scale
-    return out
+        return
+    paid = _decimals(block.take(places), "effective_cost_usd")
+    _put(rows, "metered_usd", places, paid)
+    shares = [1 - Decimal(str(used[at])) for at in places.tolist()]
+    _put(rows, "idle_usd", places, [usd * share for usd, share in zip(paid, shares, strict=True)])
+
+
+def _decimals(block: Block, name: str) -> list[Decimal]:
+    return [amount or ZERO for amount in amounts(block.money(name))]
+
+
+def _money(amount: Decimal) -> Decimal:
+    """To money's scale. Quotients have no end, and what is rounded charge by charge is the same in any partitioning."""
+    return amount.quantize(SMALLEST, ROUND_HALF_EVEN, EXACT).normalize(EXACT)
+
+
+def _put(rows: Rows, name: str, at: Whole, values: Sequence[Decimal]) -> None:
+    """Give a row these decimals at some places, where it has nothing yet."""
+    places, given = of_decimals(list(map(_money, values)))
+    before, had = rows.get(name, (places, np.zeros(len(rows["events"][1]), dtype=np.int64)))
+    most = max(places, before)
+    given, had = finer(given, most - places), finer(had, most - before)
+    row = had.astype(given.dtype) if had.dtype != np.object_ else had.copy()
+    row[at] = given
+    rows[name] = most, row

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.records import Meter
 from schemas.watch import DIMENSIONS
-from streams.core.windows.sums import SeriesKey, Sums, Window, count_in, series_key
+from streams.core.windows.sums import SeriesKey, Sums, series_key
+from streams.core.windows.table import Table
 
 Leaf = tuple[str, ...]
 """A part's values in the order of `DIMENSIONS`, empty where it has none."""
@@ -23,13 +24,18 @@ class Origin(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PartName:
-    """What a part is called, and the series that it counts in. Made once: each window has many parts."""
+    """What a part is called, and the series that it counts in. Made once and then told by itself, not by what is in it:
+    each window has many parts."""
 
     leaf: Leaf
     key: SeriesKey  # the same as a series would be called
     series: tuple[SeriesKey, ...]
+
+    def same(self, other: PartName) -> bool:
+        """Whether the other says the same."""
+        return self is other or (self.leaf, self.series) == (other.leaf, other.series)
 
 
 @dataclass(slots=True)
@@ -41,6 +47,40 @@ class Part:
     aligned: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
+class Parts:
+    """The parts of a window by column: the sums of each of `names` at its place of the table."""
+
+    names: list[PartName] = field(default_factory=list)
+    table: Table = field(default_factory=lambda: Table.of({}, 0))
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Parts:
+        """The same parts by column."""
+        table = Table.of_sums([part.sums for part in parts], [part.aligned for part in parts])
+        return cls([part.name for part in parts], table)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Part]:
+        """One part after the other."""
+        steps = self.table.steps()
+        for at, (name, sums) in enumerate(zip(self.names, self.table.sums(), strict=True)):
+            yield Part(name, sums, {step: int(counts[at]) for step, counts in steps if counts[at]})
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, in whatever units."""
+        if not isinstance(other, Parts) or len(self) != len(other):
+            return False
+        return all(
+            one.name.same(two.name) and (one.sums, one.aligned) == (two.sums, two.aligned)
+            for one, two in zip(self, other, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(slots=True)
 class Ticks:
     """A closed window as one origin has it, or a piece of that. An upsert: the first piece takes the place of all that
@@ -50,7 +90,7 @@ class Ticks:
     seconds: int
     start: int  # epoch seconds UTC
     origin: Origin
-    parts: list[Part] = field(default_factory=list)
+    parts: Parts = field(default_factory=Parts)
     piece: int = 0
 
     @property
@@ -91,46 +131,3 @@ def leaf_of(key: SeriesKey) -> Leaf:
     """The reverse of `key_of`."""
     named = dict(key)
     return tuple(named.get(name, "") for name in DIMENSIONS)
-
-
-def together(said: Iterable[Sequence[Part]]) -> list[Part]:
-    """The parts of one window that several origins have something of, the dearest first, each once.
-
-    Of equal dollars the one with most at risk, then by name, so that a re-run has the same order. While `roll.series`
-    changes a part may count in other series in one origin than in another: there it is not the same.
-    """
-    same: dict[Leaf, list[Part]] = {}
-    whole: list[Part] = []
-    for parts in said:
-        for part in parts:
-            alike = same.setdefault(part.name.leaf, [])
-            into = next((one for one in alike if one.name is part.name or one.name == part.name), None)
-            if into is None:
-                into = Part(part.name, part.sums.copy(), dict(part.aligned))
-                alike.append(into)
-                whole.append(into)
-                continue
-            into.sums.add(part.sums)
-            if part.aligned:
-                count_in(into.aligned, part.aligned)
-    whole.sort(key=lambda part: (-part.sums.usd, -part.sums.at_risk_usd, part.name.key, part.name.series))
-    return whole
-
-
-def windows_of(meter: Meter, seconds: int, start: int, parts: Sequence[Part], most: int) -> dict[SeriesKey, Window]:
-    """The series of a window, in order, each with the first `most` of its parts as cells."""
-    found: dict[SeriesKey, Window] = {}
-    for part in parts:
-        for series in part.name.series:
-            into = found.get(series)
-            if into is None:  # most series have one part, whose sums are theirs: see `Window.alone`
-                into = found[series] = Window(meter, series, start, seconds, part.sums)
-            else:
-                if into.alone:
-                    into.sums = into.sums.copy()
-                into.sums.add(part.sums)
-            if len(into.cells) < most:
-                into.cells.append((part.name.key, part.sums))
-            if part.aligned:
-                count_in(into.aligned, part.aligned)
-    return {series: found[series] for series in sorted(found)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.watch import SUMS
 from streams.core.windows.sums import SeriesKey, Sums
-from streams.core.windows.ticks import Part, PartName, Ticks, leaf_of
+from streams.core.windows.ticks import Part, PartName, Parts, Ticks, leaf_of
 
 NUMBER_BYTES = 7
 
@@ -26,7 +26,7 @@ def by_series(window: Ticks, wire: dict[str, Any]) -> list[Ticks]:
         for part in named:
             rest.sums = _less(rest.sums, part.sums)
         rests = [rest] if rest.aligned or any(getattr(rest.sums, name) for name in SUMS) else []
-        found.append(replace(window, parts=[*named, *rests], piece=_number(series)))
+        found.append(replace(window, parts=Parts.of([*named, *rests]), piece=_number(series)))
     return found
 
 

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
+import numpy as np
 import orjson
 
-from schemas.watch import COUNTS, MONEY, SUMS
-from streams.core.windows import ticks_2
-from streams.core.windows.sums import ZERO, SeriesKey, Sums, utc
-from streams.core.windows.ticks import Leaf, Names, Origin, Part, PartName, Ticks, Watermark, part_name
+from schemas.watch import DIMENSIONS, MONEY, SUMS
+from streams.core.windows import ticks_2, ticks_3
+from streams.core.windows.sums import SeriesKey, utc
+from streams.core.windows.table import Table, Units, decimals, of_decimals
+from streams.core.windows.ticks import Leaf, Names, Origin, PartName, Parts, Ticks, Watermark, part_name
 
 MOST_PARTS = 2000  # in a record, which must not outgrow its topic
-MOST_KNOWN = 100_000  # names of parts that are remembered
-
-
-@dataclass(slots=True)
-class _Share:
-    """What one partition gets of a window: parts, and for each the series that it counts in, by their names' places."""
-
-    parts: list[Part] = field(default_factory=list)
-    members: list[list[int]] = field(default_factory=list)
+MOST_KNOWN = 200_000  # names of parts that are remembered
+SEPARATOR = "|"  # of what a part's text has in it
 
 
 class Writer:
@@ -35,44 +28,43 @@ class Writer:
     def __init__(self, partition_of: Callable[[SeriesKey], int] = lambda _: 0) -> None:
         self._partition_of = partition_of
         self._names: dict[Names, int] = {}
-        self._known: dict[Leaf, tuple[PartName, dict[int, list[int]]]] = {}
+        self._known: dict[PartName, list[tuple[int, str]]] = {}
 
     def records(self, ticks: Ticks) -> Iterator[tuple[int, bytes]]:
         """Partitions, and what stands there of the window; in pieces where it is large."""
-        shares: dict[int, _Share] = {}
-        for part in ticks.parts:
-            for partition, members in self._places(part.name).items():
-                share = shares.get(partition)
-                if share is None:
-                    share = shares[partition] = _Share()
-                share.parts.append(part)
-                share.members.append(members)
-        for partition, share in shares.items():
-            for number, at in enumerate(range(0, len(share.parts), MOST_PARTS)):
-                upto = at + MOST_PARTS
-                yield partition, self._json(ticks, share.parts[at:upto], share.members[at:upto], number)
+        shares: dict[int, tuple[list[int], list[str]]] = {}
+        known = self._known
+        for at, name in enumerate(ticks.parts.names):
+            for partition, text in known.get(name) or self._texts(name):
+                places, texts = shares.setdefault(partition, ([], []))
+                places.append(at)
+                texts.append(text)
+        for partition, (places, texts) in shares.items():
+            for number, first in enumerate(range(0, len(places), MOST_PARTS)):
+                upto = first + MOST_PARTS
+                table = ticks.parts.table.take(places[first:upto])
+                yield partition, self._json(ticks, texts[first:upto], table, number)
 
     def whole(self, ticks: Ticks) -> bytes:
         """All of a window, or of a piece of one, as one record."""
-        return self._json(ticks, ticks.parts, [self._members(part.name.series) for part in ticks.parts], ticks.piece)
+        texts = [self._text(name.leaf, name.series) for name in ticks.parts.names]
+        return self._json(ticks, texts, ticks.parts.table, ticks.piece)
 
-    def _places(self, name: PartName) -> dict[int, list[int]]:
-        known = self._known.get(name.leaf)
-        if known is not None and (known[0] is name or known[0] == name):
-            return known[1]
+    def _texts(self, name: PartName) -> list[tuple[int, str]]:
+        """The partitions that a part goes to, and what it is called there."""
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         here: dict[int, list[SeriesKey]] = {}
         for series in name.series:
             here.setdefault(self._partition_of(series), []).append(series)
-        places = {partition: self._members(series) for partition, series in here.items()}
-        self._known[name.leaf] = name, places
-        return places
+        texts = self._known[name] = [(partition, self._text(name.leaf, series)) for partition, series in here.items()]
+        return texts
 
-    def _members(self, series: Iterable[SeriesKey]) -> list[int]:
-        return [self._names.setdefault(tuple(name for name, _ in one), len(self._names)) for one in series]
+    def _text(self, leaf: Leaf, series: Iterable[SeriesKey]) -> str:
+        members = [self._names.setdefault(tuple(name for name, _ in one), len(self._names)) for one in series]
+        return SEPARATOR.join([",".join(map(str, members)), *map(_escaped, leaf)])
 
-    def _json(self, ticks: Ticks, parts: Sequence[Part], members: Sequence[Sequence[int]], piece: int) -> bytes:
+    def _json(self, ticks: Ticks, texts: Sequence[str], table: Table, piece: int) -> bytes:
         return orjson.dumps(
             {
                 "type": "ticks",
@@ -83,29 +75,60 @@ class Writer:
                 "partition": ticks.origin.partition,
                 "piece": piece,
                 "names": list(self._names),
-                "parts": [part.name.leaf for part in parts],
-                "members": members,
-                "sums": _columns([part.sums for part in parts]),
-                "aligned": {
-                    str(number): {str(step): count for step, count in part.aligned.items()}
-                    for number, part in enumerate(parts) if part.aligned
-                },
+                "parts": texts,
+                **table_to_json(table),
             }
-        )  # fmt: skip
+        )
 
 
-def _columns(sums: Sequence[Sums]) -> dict[str, list[Any]]:
-    """By name, without what has nothing in it."""
-    columns: dict[str, list[Any]] = {}
-    for name in MONEY:
-        amounts = [getattr(one, name) for one in sums]
-        if any(amounts):
-            columns[name] = [str(amount) if amount else 0 for amount in amounts]
-    for name in COUNTS:
-        counts = [getattr(one, name) for one in sums]
-        if any(counts):
-            columns[name] = counts
-    return columns
+def table_to_json(table: Table) -> dict[str, Any]:
+    """A table's rows that have something in them, for `table_from_json`: what `schemas.watch.Ticks` says of `sums`,
+    `places` and `aligned`."""
+    sums: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    aligned: dict[str, Any] = {}
+    large = table.units.dtype == np.object_  # for numbers in JSON, it may be
+    for field, decimal_places, row in zip(table.fields, table.places, table.units.tolist(), strict=True):
+        if not any(row):
+            continue
+        if field not in SUMS:
+            aligned[field] = row
+        elif large:
+            sums[field] = [str(amount) for amount in decimals(row, decimal_places, exact=True)]
+        else:
+            sums[field] = row
+            if field in MONEY:
+                places[field] = decimal_places
+    return {"sums": sums, "places": places, "aligned": aligned}
+
+
+def table_from_json(wire: dict[str, Any], count: int) -> Table:
+    """The reverse of `table_to_json`, of so many parts. Raises ValueError, TypeError or LookupError on what that did
+    not write."""
+    sums, places, aligned = wire["sums"], wire["places"], wire["aligned"]
+    fields = [name for name in SUMS if name in sums]
+    steps = sorted(aligned, key=int)
+    columns = [*(sums[name] for name in fields), *(aligned[step] for step in steps)]
+    if any(len(column) != count for column in columns):
+        raise ValueError("columns of other lengths")
+    if not count:
+        return Table.of({}, 0)
+    units = np.array(columns)
+    if units.dtype == np.int64 and units.ndim == 2:
+        decimal_places = (*(places[name] if name in MONEY else 0 for name in fields), *(0 for _ in steps))
+        return Table((*fields, *steps), decimal_places, units)
+    rows = {name: _row(sums[name], places.get(name, 0)) for name in fields}
+    return Table.of(rows | {step: _row(aligned[step], 0) for step in steps}, count)
+
+
+def _row(column: Sequence[Any], places: int) -> tuple[int, Units]:
+    """A row of a table: whole numbers, or decimals as text where some are too large for that."""
+    if isinstance(column[0], str):
+        return of_decimals([Decimal(text) for text in column], least=0)
+    units = np.array(column)
+    if units.dtype != np.int64 or units.ndim != 1:
+        raise TypeError("sums")
+    return places, units
 
 
 def watermark_to_json(mark: Watermark) -> bytes:
@@ -125,7 +148,7 @@ def watermark_to_json(mark: Watermark) -> bytes:
 
 
 def from_json(value: bytes) -> list[Ticks] | Watermark:
-    """What stands on `spend.ticks`, also as it was until format 3. Raises ValueError on what `roll` did not write."""
+    """What stands on `spend.ticks`, also as it was until format 4. Raises ValueError on what `roll` did not write."""
     try:
         return _from_json(value)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
@@ -138,31 +161,15 @@ def _from_json(value: bytes) -> list[Ticks] | Watermark:
     if wire["type"] == "watermark":
         return Watermark(meter, seconds, origin, _epoch(wire["time"]), wire["idle"], wire.get("over", False))
     window = Ticks(meter, seconds, _epoch(wire["window_start"]), origin)
-    if "members" not in wire:
+    if "ticks" in wire:
         return ticks_2.by_series(window, wire)
     window.piece = wire["piece"]
-    name_of, keys, members = _reader(tuple(map(tuple, wire["names"]))).name_of, wire["parts"], wire["members"]
-    window.parts = [
-        Part(name_of(tuple(leaf), tuple(places)), sums)
-        for leaf, places, sums in zip(keys, members, _rows(wire["sums"], len(keys)), strict=True)
-    ]
-    for number, aligned in wire["aligned"].items():
-        window.parts[int(number)].aligned = {int(step): count for step, count in aligned.items()}
+    if "members" in wire:
+        window.parts = ticks_3.parts(wire)
+        return [window]
+    texts = wire["parts"]
+    window.parts = Parts(_reader(tuple(map(tuple, wire["names"]))).names(texts), table_from_json(wire, len(texts)))
     return [window]
-
-
-def _rows(columns: dict[str, list[Any]], count: int) -> Iterator[Sums]:
-    """Sums of so many parts, from the columns that have something in them."""
-    if not count:
-        return iter(())
-    read: list[Iterable[Any]] = []
-    for name in SUMS:
-        column = columns.get(name)
-        if column is None:
-            read.append(repeat(ZERO if name in MONEY else 0, count))
-        else:
-            read.append([Decimal(amount) for amount in column] if name in MONEY else column)
-    return map(Sums, *read)
 
 
 def _epoch(time: str) -> int:
@@ -174,16 +181,38 @@ class _Reader:
 
     def __init__(self, names: tuple[Names, ...]) -> None:
         self._names = names
-        self._known: dict[tuple[Leaf, tuple[int, ...]], PartName] = {}
+        self._known: dict[str, PartName] = {}
+        self._series: dict[SeriesKey, SeriesKey] = {}  # those of one name are one: each counts many parts
 
-    def name_of(self, leaf: Leaf, places: tuple[int, ...]) -> PartName:
-        """What a part of these values is called that counts in the series of the names at these places."""
-        known = self._known.get((leaf, places))
-        if known is None:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            known = self._known[leaf, places] = part_name(leaf, [self._names[place] for place in places])
+    def names(self, texts: Sequence[str]) -> list[PartName]:
+        """The parts that `Writer` called so."""
+        known = self._known
+        try:
+            return [known[text] for text in texts]
+        except KeyError:
+            return [known.get(text) or self._name_of(text) for text in texts]
+
+    def _name_of(self, text: str) -> PartName:
+        members, *values = text.split(SEPARATOR)
+        if len(values) != len(DIMENSIONS):
+            raise ValueError("a part has other dimensions")
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+            self._series.clear()
+        leaf = tuple(map(_plain, values))
+        name = part_name(leaf, [self._names[int(place)] for place in members.split(",") if place])
+        series = tuple(self._series.setdefault(key, key) for key in name.series)
+        known = self._known[text] = PartName(leaf, name.key, series)
         return known
 
 
 _reader = lru_cache(maxsize=64)(_Reader)  # of few: names come from the setting `roll.series`
+
+
+def _escaped(value: str) -> str:
+    """A value without the separator in it, by the escapes of a JSON pointer."""
+    return value.replace("~", "~0").replace(SEPARATOR, "~1")
+
+
+def _plain(value: str) -> str:
+    return value.replace("~1", SEPARATOR).replace("~0", "~") if "~" in value else value

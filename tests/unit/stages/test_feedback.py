@@ -17,9 +17,9 @@ from schemas.topics import CHARGES
 from schemas.watch import Feedback, Finding, FindingKind, Says
 from streams.core.detect.feedback import feedback_from_json
 from streams.core.detect.watch import WatchRules
-from streams.core.windows.roll import FLOOD
+from streams.core.windows.state import FLOOD
 from streams.core.windows.sums import SeriesKey, Sums
-from streams.core.windows.ticks import Origin, Part, PartName, Ticks, Watermark, leaf_of
+from streams.core.windows.ticks import Origin, Part, PartName, Parts, Ticks, Watermark, leaf_of
 from streams.core.windows.ticks_json import Writer, watermark_to_json
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
@@ -70,7 +70,8 @@ def windows(usual: int, loop: int) -> list[bytes]:
 
 
 def _window(start: int, series: SeriesKey, sums: Sums) -> list[bytes]:
-    window = Ticks(METER, MINUTE, start, ORIGIN, [Part(PartName(leaf_of(series), series, (series,)), sums)])
+    part = Part(PartName(leaf_of(series), series, (series,)), sums)
+    window = Ticks(METER, MINUTE, start, ORIGIN, Parts.of([part]))
     mark = Watermark(METER, MINUTE, ORIGIN, start + MINUTE)
     return [Writer().whole(window), watermark_to_json(mark)]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from schemas.topics import CHARGES
 from streams.core.detect.merge import MAX_SILENT_WINDOWS, Complete, Merger
 from streams.core.windows.sums import SeriesKey, Sums
-from streams.core.windows.ticks import Origin, Part, PartName, Ticks, Watermark, leaf_of
+from streams.core.windows.ticks import Origin, Part, PartName, Parts, Ticks, Watermark, leaf_of
 from streams.core.windows.ticks_json import from_json
 
 A, B = Origin(CHARGES.name, 0), Origin(CHARGES.name, 1)
@@ -21,7 +21,7 @@ def part_of(key: SeriesKey, series: tuple[SeriesKey, ...], usd: int) -> Part:
 
 def ticks(start: int, usd: int, origin: Origin = A, *, name: str = "k", piece: int = 0) -> Ticks:
     part = part_of((("principal", name),), ((),), usd)
-    return Ticks("token_call", 10, start, origin, [part], piece)
+    return Ticks("token_call", 10, start, origin, Parts.of([part]), piece)
 
 
 def mark(time: int, origin: Origin = A, *, idle: bool = False) -> Watermark:
@@ -131,7 +131,7 @@ def test_what_is_told_anew_takes_the_place_of_all_pieces() -> None:
 def test_while_the_series_that_are_wanted_change_a_part_counts_in_those_that_each_origin_says() -> None:
     merger, key = Merger(), (("principal", "k"),)
     for origin, series in ((A, ((),)), (B, ((), key))):
-        merger.ticks(Ticks("token_call", 10, 0, origin, [part_of(key, series, 1)]))
+        merger.ticks(Ticks("token_call", 10, 0, origin, Parts.of([part_of(key, series, 1)])))
     (found,) = merger.watermark(mark(10, B)) + merger.watermark(mark(10))
     assert {series: window.sums.usd for series, window in found.windows.items()} == {(): 2, key: 1}
 

@@ -25,9 +25,11 @@ from streams.core.columns.block import Block
 from streams.core.columns.dealing import Dealer
 from streams.core.columns.packed import CaughtUp, ChargeBatch, pulse
 from streams.core.detect.merge import Complete, Merger
-from streams.core.windows.roll import FLOOD, Roller, RollRules
+from streams.core.windows.merging import Book
+from streams.core.windows.roll import Roller, RollRules
+from streams.core.windows.state import FLOOD
 from streams.core.windows.sums import Sums, Window
-from streams.core.windows.ticks import Origin, Ticks, Watermark, together, windows_of
+from streams.core.windows.ticks import Origin, Ticks, Watermark
 from streams.core.windows.ticks_json import Writer, from_json, watermark_to_json
 from tests.support.records import batch
 
@@ -62,10 +64,11 @@ def ticks(said: Iterable[Ticks | Watermark]) -> list[Ticks]:
 
 def windows(said: Iterable[Ticks | Watermark]) -> list[Window]:
     """The series of each window that was told."""
+    book = Book()
     return [
         window
         for one in ticks(said)
-        for window in windows_of(one.meter, one.seconds, one.start, together([one.parts]), 24).values()
+        for window in book.windows(one.meter, one.seconds, one.start, book.merged([one.parts]), 24).values()
     ]
 
 
@@ -290,7 +293,9 @@ def test_what_goes_to_kafka_is_what_the_contract_says() -> None:
             ((_, value),) = Writer().records(one)
             assert value == Writer().whole(one)
             contract = TicksContract.model_validate_json(value)
-            assert [Decimal(usd) for usd in contract.sums["usd"]] == [part.sums.usd for part in one.parts]
+            usd = [Decimal(units).scaleb(-contract.places["usd"]) for units in contract.sums["usd"]]
+            assert usd == [part.sums.usd for part in one.parts]
+            assert [part.split("|")[1:] for part in contract.parts] == [list(part.name.leaf) for part in one.parts]
             assert contract.window_start.timestamp() == one.start
             assert from_json(value) == [one]
         else:
@@ -576,8 +581,45 @@ def test_a_state_in_which_source_partitions_had_windows_of_their_own_is_gone_on_
     assert usd == {0: Decimal(4), 10: Decimal(1), 20: Decimal(2)}
 
 
+def said_of(found: Iterable[Window]) -> list[Any]:
+    """As `by-part/windows-3.json` has it."""
+    return [
+        [one.start, [list(pair) for pair in one.series], [Decimal(sum_of) for sum_of in one.sums.to_wire()],
+         {str(step): count for step, count in one.aligned.items()}]
+        for one in found
+    ]  # fmt: skip
+
+
+def recorded(name: str) -> Any:
+    """What the release that had no columns in its states and ticks wrote, sums as decimals."""
+    found = json.loads((FORMATS / "by-part" / "windows-3.json").read_text())[name]
+    if name in ("open", "waiting"):
+        return [[start, series, list(map(Decimal, sums)), aligned] for start, series, sums, aligned in found]
+    return found
+
+
+def test_what_stood_in_a_state_and_on_the_topic_before_sums_went_by_column_comes_to_the_same() -> None:
+    """Among them 18 decimals, more dollars than 64 bits hold, and values with the separators of today in them."""
+    roller, waiting, told = Roller(RULES), Merger(), Merger()
+    roller.restore(recorded("state"))
+    roller.restore(json.loads(json.dumps(roller.snapshot())))
+    assert said_of(windows(roller.flush())) == recorded("open")
+    for text in recorded("told"):
+        stood = from_json(text.encode())
+        assert isinstance(stood, list)
+        for one in stood:
+            told.ticks(one)
+    waiting.restore(recorded("merger"))
+    for merger in (waiting, told):
+        again = Merger()
+        again.restore(json.loads(json.dumps(merger.snapshot())))
+        found = again.watermark(Watermark("token_call", 10, Origin(CHARGES.name, 0), int(START.timestamp()) + 50))
+        found += again.watermark(Watermark("token_call", 10, Origin(CHARGES.name, 1), int(START.timestamp()) + 50))
+        assert said_of(window for one in found for window in one.windows.values()) == recorded("waiting")
+
+
 def test_a_snapshot_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 4"):
-        Roller(RULES).restore({"version": 4})
+    with pytest.raises(ValueError, match="version 5"):
+        Roller(RULES).restore({"version": 5})
     with pytest.raises(ValueError, match="version None"):
         Merger().restore({})
