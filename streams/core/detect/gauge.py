@@ -84,13 +84,14 @@ class Gauge(ABC):
     @abstractmethod
     def judge(
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
-        sensitivity: float = 1.0, rough: bool = False,
+        sensitivity: float | None = 1.0, rough: bool = False,
     ) -> Reading:  # fmt: skip
         """Take the window in and score it against the usual, and where hours of the day count against `upper`, which
         other days had at this hour; `little` is a ratio that hardly matters, so that a series that rests at zero does
         not see miracles. `pad` is a `den` of next to no weight: so much of the reference is added, so that a handful of
         requests does not set a record. `count` is how many requests a window usually has, 0 for what isn't counted: few
-        of them come unevenly by chance alone. `rough`: a score below half, which nobody looks at, may be told as 0."""
+        of them come unevenly by chance alone. `sensitivity`: None where too little is known to score anything. `rough`:
+        a score below half, which nobody looks at, may be told as 0."""
 
     @abstractmethod
     def limit(self, upper: float, little: float) -> float:

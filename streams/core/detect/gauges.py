@@ -55,7 +55,7 @@ class Gauges:
         """Spend of a window that hardly matters, in USD."""
         return LITTLE * self.mean
 
-    def judge(self, bucket: Bucket, hours: Hours, sensitivity: float, *, one: bool) -> Readings:
+    def judge(self, bucket: Bucket, hours: Hours, sensitivity: float | None, *, one: bool) -> Readings:
         """Score a window; `learn` must follow. Only where `one` pays do the cost of a request and the price of input
         mean anything: among many they change with who comes and goes."""
         self.upper = upper_size = 0.0

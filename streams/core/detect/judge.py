@@ -27,7 +27,9 @@ def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
     gauges, events = series.gauges, bucket.sums.events
     recent = 0.0 if events or series.silence.run else gauges.recent
     series.silence.watch(events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
-    sensitivity = bucket.rules.sensitivity_of(series.key)
+    rules, sensitivity = bucket.rules, None
+    if series.seen >= rules.warmup_windows:
+        sensitivity = rules.sensitivity_of(series.key)
     readings = gauges.judge(bucket, series.hours, sensitivity, one=series.makeup.is_one)
     out: list[Finding] = []
     expected = 0.0

@@ -227,12 +227,12 @@ class OrderGauge(Gauge):
 
     def judge(
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,  # noqa: ARG002
-        sensitivity: float = 1.0, rough: bool = False,  # noqa: ARG002  orders know no hours, and aren't counted
+        sensitivity: float | None = 1.0, rough: bool = False,  # noqa: ARG002  orders know no hours, and aren't counted
     ) -> Reading:  # fmt: skip
         self.see(num, den, -inf, little, pad)
         orders, logs = self.orders, self.logs
         orders.look(num)
-        if logs is NO_LOGS:
+        if logs is NO_LOGS or sensitivity is None:
             return CALM
         scores = self._scores(logs, sensitivity) if orders.sizes is not NOTHING else NOTHING
         best, now = scores.index(max(scores)), 0.0

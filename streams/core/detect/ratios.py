@@ -47,11 +47,11 @@ class RatioGauge(Gauge):
 
     def judge(
         self, num: float, den: float, upper: float, little: float, *, pad: float = 0.0, count: float = 0.0,
-        sensitivity: float = 1.0, rough: bool = False,
+        sensitivity: float | None = 1.0, rough: bool = False,
     ) -> Reading:  # fmt: skip
         self.see(num, den, upper, little, pad)
         logs = self.logs
-        if logs is NO_LOGS or (rough and self._is_low(logs, sensitivity)):
+        if logs is NO_LOGS or sensitivity is None or (rough and self._is_low(logs, sensitivity)):
             return CALM
         scores = list(map(truediv, logs, self.thresholds(sensitivity, count)))
         if self.age >= DAY:
