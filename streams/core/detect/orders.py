@@ -12,6 +12,7 @@ from math import exp, inf, log, sqrt
 from typing import Any, Self
 
 from streams.core.detect.gauge import CALM, DAY, FIELDS, NO_LOGS, SPANS, YOUNG, Gauge, Reading
+from streams.core.detect.heights import Heights
 
 AGES = (1, 6, 24)  # windows for which an order has been kept when it is judged
 OLDEST = AGES[-1]
@@ -140,35 +141,35 @@ class Orders:
         product = (known + small) * (moves + small) * (more + small) * sqrt(max(0.0, self.typical) + small)
         return exp(log(product) / COUNTED)
 
-    def known(self, index: int, highest: float) -> tuple[float, float]:
-        """The two largest orders of that age. While none is known, all up to the `highest` that the series has been are
+    def known(self, index: int, heights: Heights) -> tuple[float, float]:
+        """The two largest orders of that age. While none is known, all up to the highest that the series has been are
         ordinary."""
         first, second = self.largest.two[index]
         if first <= 0.0:
-            first = second = highest
+            first = second = heights.highest(index)
         met = self.met[index]
         return (first, second) if met <= second else (max(first, met), min(first, met))
 
-    def score(self, index: int, highest: float, *, young: float, sensitivity: float) -> float:
+    def score(self, index: int, heights: Heights, *, young: float, sensitivity: float) -> float:
         """How unusual the order of that age is, above 1 is; `young` is added to how far it must stand out. What has
         come twice is ordinary."""
-        size, (first, second) = self.sizes[index], self.known(index, highest)
+        size, (first, second) = self.sizes[index], self.known(index, heights)
         if size <= second or first <= 0.0:
             return 0.0
         return max(0.0, self.stands_out(size, AGES[index], first)) * sensitivity / (FURTHER[index] + young)
 
-    def kept(self, highest: float) -> float:
+    def kept(self, heights: Heights) -> float:
         """What the largest order that is being kept may score, once it is old."""
-        first, second = self.known(len(AGES) - 1, highest)
+        first, second = self.known(len(AGES) - 1, heights)
         if self.best <= second or first <= 0.0:
             return 0.0
         return max(0.0, self.stands_out(self.best, self.age, first)) / FURTHER[-1]
 
-    def limit(self, highest: float, *, young: float) -> float:
+    def limit(self, heights: Heights, *, young: float) -> float:
         """The most that the next window may be and, by itself, still be no order that is unusual."""
         if not self.recent:
             return 0.0
-        first, second = self.known(0, highest)
+        first, second = self.known(0, heights)
         beside = self._beside(first, _moves(self.recent[-BEFORE - 1 :]), 0.0)
         return self.recent[-1] + max(second, beside * exp(FURTHER[0] + young) - self.small)
 
@@ -237,7 +238,7 @@ class OrderGauge(Gauge):
         scores = self._scores(logs, sensitivity) if orders.sizes is not NOTHING else NOTHING
         best, now = scores.index(max(scores)), 0.0
         if logs[0] > 0.5 * CLEARLY and orders.best > 0.0:
-            now = min(orders.kept(self.heights.highest(len(AGES) - 1)), logs[0] / CLEARLY)
+            now = min(orders.kept(self.heights), logs[0] / CLEARLY)
         return Reading(scores[best], exp(logs[best]), SPANS[best], now)
 
     def _scores(self, logs: list[float], sensitivity: float) -> list[float]:
@@ -245,14 +246,13 @@ class OrderGauge(Gauge):
         orders, young, scores = self.orders, self.youth, [0.0] * len(AGES)
         for index, log_ratio in enumerate(logs):
             if log_ratio > 0.0 and orders.sizes[index] > 0.0:
-                highest, early = self.heights.highest(index), YOUNG[index] * young
-                score = orders.score(index, highest, young=early, sensitivity=sensitivity)
+                score = orders.score(index, self.heights, young=YOUNG[index] * young, sensitivity=sensitivity)
                 scores[index] = min(score, log_ratio * sensitivity / CLEARLY)
         return scores
 
     def limit(self, upper: float, little: float) -> float:  # noqa: ARG002
         clearly = (self.usual + little) * CLEAR_RATIO - little
-        return max(clearly, self.orders.limit(self.heights.highest(0), young=YOUNG[0] * self.youth))
+        return max(clearly, self.orders.limit(self.heights, young=YOUNG[0] * self.youth))
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
         self.orders.learn(seconds, self.age, usual=usual, suspect=suspect)
