@@ -57,6 +57,10 @@ class Metrics:
         )
         self.open_findings = Gauge("spendstream_open_findings", "Findings under way", ["kind"], registry=r)
         self.series = Gauge("spendstream_series", "Series watched", ["state"], registry=r)  # warming, live
+        self.series_windows = Counter(
+            "spendstream_series_windows_total", "Windows of series with something in them: the work of detection",
+            ["meter"], registry=r,
+        )  # fmt: skip
         self.deliveries = Counter(
             "spendstream_alert_deliveries_total", "Alert deliveries", ["channel", "outcome"], registry=r
         )

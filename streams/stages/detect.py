@@ -95,6 +95,7 @@ class DetectService(ConsumingService[DetectState]):
                 continue
             if isinstance(said, Watermark):
                 for complete in state.merger.watermark(said):
+                    self.metrics.series_windows.labels(complete.meter).inc(len(complete.windows))
                     findings += state.window(complete)
                 continue
             for ticks in said:

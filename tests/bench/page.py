@@ -115,16 +115,24 @@ def _cost(cost: Mapping[str, Any]) -> Iterable[str]:
 
 def _growth(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(
-        ("events", "keys", "series", "CPU-s per million events", "events/s", "MB before", "MB at most"),
+        ("events", "keys", "series", "series-windows", "CPU-s per million events", "CPU-µs per series-window",
+         "events/s", "MB before", "MB at most"),
         (
             (
-                f"{row['events']:,}", f"{row['keys']:,}", f"{row['series']:,}", f"{row['cpu_seconds_per_million']:.1f}",
+                f"{row['events']:,}", f"{row['keys']:,}", f"{row['series']:,}", *_judged(row),
                 f"{row['events_per_second']:,.0f}", f"{row['start_rss_bytes'] / 1e6:,.0f}",
                 f"{row['rss_bytes'] / 1e6:,.0f}",
             )
             for row in rows
         ),
     )  # fmt: skip
+
+
+def _judged(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """How many windows of series there were (a report of before has none), and CPU by events and by those."""
+    windows, cost = row.get("series_windows", 0), row["cpu_seconds_per_million"]
+    each = f"{cost * row['events'] / windows:,.0f}" if windows else "-"
+    return f"{windows:,}" if windows else "-", f"{cost:.1f}", each
 
 
 def _latency(part: Mapping[str, Any]) -> str:

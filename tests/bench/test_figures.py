@@ -47,6 +47,22 @@ def lines(text: str, begin: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(begin)]
 
 
+def test_growth_is_said_by_events_and_by_windows_of_series() -> None:
+    row = {
+        "events": 100_000, "keys": 100, "series": 554, "series_windows": 20_000, "cpu_seconds_per_million": 40.0,
+        "events_per_second": 1e4, "start_rss_bytes": 5e8, "rss_bytes": 1e9,
+    }  # fmt: skip
+    of_before = {name: value for name, value in row.items() if name != "series_windows"}
+    made = report()
+    made["parts"]["growth"] = {"rows": [row, of_before], **dict.fromkeys(("commit", "at"), "x"), "seconds": 1.0,
+                               "waited_share": None}  # fmt: skip
+    found = lines(page.tables(made), "| 100,000 |")
+    assert found == [
+        "| 100,000 | 100 | 554 | 20,000 | 40.0 | 200 | 10,000 | 500 | 1,000 |",
+        "| 100,000 | 100 | 554 | - | 40.0 | - | 10,000 | 500 | 1,000 |",
+    ]
+
+
 def test_work_is_what_was_used_without_starting_and_waiting() -> None:
     idle = Idle(start_cpu_seconds=2.0, start_seconds=3.0, waiting=0.1)
     # Ten seconds after the start, of which it worked four and waited six, at a tenth of a processor.

@@ -24,6 +24,7 @@ class Whole:
     events: int
     keys: int
     series: int  # that were watched at the end
+    series_windows: int  # windows of series that had something in them
     cpu_seconds_per_million: float
     events_per_second: float
     start_rss_bytes: int  # when it held its partitions and had read nothing to speak of
@@ -58,10 +59,10 @@ def whole(run: Run, events: int, keys: int, idles: dict[str, Idle]) -> Whole:
         )
         cost = idles["all"].work(done) / events * 1e6
         drained(run, process, *STAGES)
-        series, most = watched(process), process.took().rss_bytes
+        series, windows, most = watched(process), _series_windows(process), process.took().rss_bytes
     stored(run, events)
     speed = events / (done.seconds - min(before.seconds, done.seconds - 0.001))
-    return Whole(events, keys, series, cost, speed, before.rss_bytes, most)
+    return Whole(events, keys, series, windows, cost, speed, before.rss_bytes, most)
 
 
 def recovery(run: Run, keys: int, events: int, ends: Sequence[str], idle_start: float) -> list[Recovery]:
@@ -122,6 +123,11 @@ def watched(process: Process) -> int:
     """Series that it watches; it counts them every few seconds."""
     said = process.metrics()
     return int(sum(value for (name, _), value in said.items() if name == "spendstream_series"))
+
+
+def _series_windows(process: Process) -> int:
+    said = process.metrics()
+    return int(sum(value for (name, _), value in said.items() if name == "spendstream_series_windows_total"))
 
 
 def _nothing_waits(process: Process, *stages: str) -> bool:

@@ -16,6 +16,7 @@ from schemas.records import Position
 from schemas.watch import Finding
 from streams import build
 from streams.core.columns.packed import pack
+from streams.core.detect.merge import Complete
 from streams.core.usage.decode import RawRecord
 from streams.io.checkpoints import Checkpoints
 from streams.metrics import Metrics
@@ -121,12 +122,20 @@ def charged(events: Sequence[Event]) -> Iterator[Record]:
         yield Record(pack(found.batch([Position(topic, partition, offset)])), number)
 
 
-def test_each_source_is_watched_at_its_own_pace(tmp_path: Path) -> None:
+def test_each_source_is_watched_at_its_own_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roll, detect, metrics = worker(tmp_path)
     events = [*calls(4), *minutes(4), *gpus(12), *bill(0, "by-the-hour", timedelta(hours=1), 24 * 4)]
     events += bill(1, "by-the-day", timedelta(days=1), 45)
     rolling = roll.open(TopicPartition("spend.charges", 0), None)
     detecting = detect.open(TICKS, None)
+    judged: list[int] = []  # how many series had something in each window
+    take = detecting.watch.window
+
+    def count(complete: Complete) -> list[Finding]:
+        judged.append(len(complete.windows))
+        return take(complete)
+
+    monkeypatch.setattr(detecting.watch, "window", count)
     found: dict[str, Finding] = {}
     ticks: list[Record] = []
     for record in charged(sorted(events, key=lambda one: one[2])):
@@ -145,6 +154,9 @@ def test_each_source_is_watched_at_its_own_pace(tmp_path: Path) -> None:
     shown = {known: metrics.registry.get_sample_value("spendstream_series", {"state": known}) for known in SERIES}
     assert shown == detecting.watch.series()
     assert (shown["live"] or 0) >= len(paces)
+    name = "spendstream_series_windows_total"
+    meters = ("token_call", "gpu_usage", "line_item")
+    assert sum(metrics.registry.get_sample_value(name, {"meter": one}) or 0 for one in meters) == sum(judged)
 
 
 def _ended(roll: RollService, state: Any) -> list[Any]:
