@@ -176,11 +176,12 @@ class Gauges:
         for _ in range(windows):
             self._average(0.0, 0.0, 0.0, seconds)
 
-    @property
-    def recent(self) -> float:
-        """The spend of the last windows, as a part of the usual; 0 where nothing is usual."""
+    def recent(self, mid: float) -> float:
+        """The spend of the last windows as a part of the usual, or of `mid` where that is less: USD a window that other
+        days had at this hour, 0 where unknown. 0 where nothing is usual."""
         level = self.level
-        return level.span_ratio(LONGEST) / level.usual if level.usual > 0 else 0.0
+        usual = min(level.usual, mid) if mid > 0 else level.usual
+        return level.span_ratio(LONGEST) / usual if usual > 0 else 0.0
 
     def each(self) -> list[Gauge]:
         return [gauge for gauge in (self.level, self.size, self.rate) if gauge is not None]

@@ -25,7 +25,7 @@ def close(series: Series, empty: Bucket) -> list[Finding]:
 
 def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
     gauges, events = series.gauges, bucket.sums.events
-    recent = 0.0 if events or series.silence.run else gauges.recent
+    recent = 0.0 if events or series.silence.run else gauges.recent(series.mid(bucket.seconds))
     series.silence.watch(events, bucket.seconds, recent, told=FindingKind.DROP in series.cases)
     rules, sensitivity = bucket.rules, None
     if series.seen >= rules.warmup_windows:

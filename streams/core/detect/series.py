@@ -151,7 +151,7 @@ class Series:
         self.end += windows * seconds
         self.seen += windows
         self.suspicion.quiet += windows
-        self.silence.rest(windows, seconds, self.gauges.recent)
+        self.silence.rest(windows, seconds, self.gauges.recent(self.mid(seconds)))
         while windows:
             if not self.makeup.is_one:
                 self.gauges.size = self.gauges.rate = None

@@ -64,6 +64,13 @@ class TestDrop:
         assert stream.feed(KEY, [*[SILENCE, *steady(60)] * 5]) == []
         assert stream.feed(KEY, [SILENCE] * 90)
 
+    @pytest.mark.parametrize(("evening", "told"), [(5, True), (1, False)])
+    def test_a_key_that_came_down_to_what_it_is_every_evening_has_not_faded(self, evening: int, told: bool) -> None:
+        stream = Stream()
+        stream.feed(KEY, [*steady(720), *steady(720, level=5)] * 3)
+        stream.feed(KEY, [*steady(720), *[tokens(evening)] * 30])
+        assert bool(stream.feed(KEY, [SILENCE] * 60)) is told
+
     def test_a_key_that_faded_away_has_come_to_an_end(self) -> None:
         stream = Stream()
         stream.feed(KEY, [*steady(1600), *[tokens(1)] * 30])
