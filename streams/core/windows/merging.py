@@ -13,7 +13,7 @@ from streams.core.windows.sums import SeriesKey, Sums, Window
 from streams.core.windows.table import Table, joined
 from streams.core.windows.ticks import Leaf, PartName, Parts
 
-MOST_KNOWN = 200_000  # parts whose numbers are remembered
+MOST_KNOWN = 50_000  # parts whose numbers are remembered
 UNSORTED = 0.25  # so many series may be new since all were put in order, of those that were
 
 

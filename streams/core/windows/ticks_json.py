@@ -18,7 +18,7 @@ from streams.core.windows.table import Table, Units, decimals, of_decimals
 from streams.core.windows.ticks import Leaf, Names, Origin, PartName, Parts, Ticks, Watermark, part_name
 
 MOST_PARTS = 2000  # in a record, which must not outgrow its topic
-MOST_KNOWN = 200_000  # names of parts that are remembered
+MOST_KNOWN = 150_000  # names of parts that are remembered
 SEPARATOR = "|"  # of what a part's text has in it
 
 
@@ -47,7 +47,7 @@ class Writer:
 
     def whole(self, ticks: Ticks) -> bytes:
         """All of a window, or of a piece of one, as one record."""
-        texts = [self._text(name.leaf, name.series) for name in ticks.parts.names]
+        texts = [self._members(name.series) + _values(name.leaf) for name in ticks.parts.names]
         return self._json(ticks, texts, ticks.parts.table, ticks.piece)
 
     def _texts(self, name: PartName) -> list[tuple[int, str]]:
@@ -57,12 +57,13 @@ class Writer:
         here: dict[int, list[SeriesKey]] = {}
         for series in name.series:
             here.setdefault(self._partition_of(series), []).append(series)
-        texts = self._known[name] = [(partition, self._text(name.leaf, series)) for partition, series in here.items()]
+        values = _values(name.leaf)
+        texts = self._known[name] = [(partition, self._members(series) + values) for partition, series in here.items()]
         return texts
 
-    def _text(self, leaf: Leaf, series: Iterable[SeriesKey]) -> str:
+    def _members(self, series: Iterable[SeriesKey]) -> str:
         members = [self._names.setdefault(tuple(name for name, _ in one), len(self._names)) for one in series]
-        return SEPARATOR.join([",".join(map(str, members)), *map(_escaped, leaf)])
+        return ",".join(map(str, members))
 
     def _json(self, ticks: Ticks, texts: Sequence[str], table: Table, piece: int) -> bytes:
         return orjson.dumps(
@@ -209,9 +210,12 @@ class _Reader:
 _reader = lru_cache(maxsize=64)(_Reader)  # of few: names come from the setting `roll.series`
 
 
-def _escaped(value: str) -> str:
-    """A value without the separator in it, by the escapes of a JSON pointer."""
-    return value.replace("~", "~0").replace(SEPARATOR, "~1")
+def _values(leaf: Leaf) -> str:
+    """A part's values, each behind a separator, and without one in it by the escapes of a JSON pointer."""
+    text = SEPARATOR.join(("", *leaf))
+    if "~" not in text and text.count(SEPARATOR) == len(leaf):
+        return text
+    return SEPARATOR.join(("", *(value.replace("~", "~0").replace(SEPARATOR, "~1") for value in leaf)))
 
 
 def _plain(value: str) -> str:
