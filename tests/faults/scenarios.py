@@ -71,6 +71,7 @@ async def terminate(run: Deployment, times: int) -> float:
     longest = 0.0
     for number in range(times):
         worker = run.workers[STAGES[number % len(STAGES)]]
+        await run.shared(worker.name, 1)  # while there is nothing to read it may not have begun, and hear no signal
         await run.passed([worker.name])
         status = await asyncio.to_thread(worker.stop)
         if status != 0:
