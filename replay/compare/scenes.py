@@ -9,7 +9,7 @@ from statistics import fmean
 from replay.compare.benchmarks import Benchmark, Label
 from replay.compare.traces import Traces
 from schemas.watch import Alert, Finding
-from streams.core.detect.detectors.spend import OrderedSpend, Spend
+from streams.core.detect.detectors.spend import OrderedSpend, RequestedSpend, Spend
 from streams.core.detect.gauges import PRICE_SCALE
 from streams.core.detect.ratios import RatioGauge
 from streams.core.detect.rules import DAY, HOUR
@@ -18,7 +18,7 @@ from streams.core.windows.sums import SeriesKey, series_key
 
 PAYER = {"tokens": ("principal",), "gpu": ("cluster", "accelerator"), "bill": ("service",)}
 """The series that tells of an incident in each benchmark."""
-JUDGES: dict[str, type[Spend]] = {"tokens": Spend, "gpu": OrderedSpend, "bill": Spend}
+JUDGES: dict[str, type[Spend]] = {"tokens": RequestedSpend, "gpu": OrderedSpend, "bill": Spend}
 LONG = 12 * HOUR  # seconds: what lasts longer is drawn by the hour
 MARGIN = {True: DAY, False: 3 * HOUR}  # seconds drawn before and after, by whether it is long
 SHOWN = {"cache_miss": "input_price", "untagged": "unowned_share", "gpu_idle": "idle_share"}

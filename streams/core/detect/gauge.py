@@ -94,8 +94,9 @@ class Gauge(ABC):
         a score below half, which nobody looks at, may be told as 0."""
 
     @abstractmethod
-    def limit(self, upper: float, little: float) -> float:
-        """The most that a window may be and, by itself, still be usual. As of the last `refresh`."""
+    def limit(self, upper: float, little: float, count: float = 0.0) -> float:
+        """The most that a window may be and, by itself, still be usual. As of the last `refresh`. `count`: requests in
+        it, 0 where they aren't counted."""
 
     @property
     def youth(self) -> float:

@@ -250,7 +250,7 @@ class OrderGauge(Gauge):
                 scores[index] = min(score, log_ratio * sensitivity / CLEARLY)
         return scores
 
-    def limit(self, upper: float, little: float) -> float:  # noqa: ARG002
+    def limit(self, upper: float, little: float, count: float = 0.0) -> float:  # noqa: ARG002
         clearly = (self.usual + little) * CLEAR_RATIO - little
         return max(clearly, self.orders.limit(self.heights, young=YOUNG[0] * self.youth))
 

@@ -59,8 +59,14 @@ class RatioGauge(Gauge):
         best = scores.index(max(scores))
         return Reading(scores[best], exp(logs[best]), SPANS[best], scores[0])
 
-    def limit(self, upper: float, little: float) -> float:
-        return (max(self.usual, upper) + little) * exp(self.thresholds(spans=1)[0]) - little
+    def limit(self, upper: float, little: float, count: float = 0.0) -> float:
+        base = max(self.usual, upper) + little
+        limit = base * exp(self.thresholds(count=count, spans=1)[0]) - little
+        highest = self.heights.highest(0)
+        if not count and self.age >= DAY and 0 < highest < limit:  # see _weigh_heights
+            margin, floor = self._clear()
+            limit = min(limit, max(highest * exp(margin), base * exp(floor) - little))
+        return limit
 
     def thresholds(self, sensitivity: float = 1.0, count: float = 0.0, spans: int = len(SPANS)) -> list[float]:
         """The log-ratio from which each of the first `spans` is unusual."""
@@ -120,12 +126,20 @@ class RatioGauge(Gauge):
     def _beyond(self, index: int, above: float, sensitivity: float, count: float) -> float:
         """The score of a span that is so far above the highest, in logs. Requests come as they please: one window of
         them says nothing. Of what isn't counted, a bill's line or a price, it says enough."""
-        scale, unrest = self.scale / sensitivity, self._unrest()
+        if count <= 0:
+            margin, floor = self._clear(sensitivity)
+            return 0.0 if index else min(above / margin, self.logs[0] / floor)
+        if not index:
+            return 0.0
+        scale = self.scale / sensitivity
         margin = (MARGINS[index] + YOUNG[index] * self.youth) * scale
-        floor = FLOORS[index] * scale * unrest
-        if count > 0:
-            return min(above / margin, self.logs[index] / max(floor, _by_chance(count, SPANS[index]))) if index else 0.0
-        return min(above / (margin * unrest), self.logs[index] / (HALF * floor)) if not index else 0.0
+        floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
+        return min(above / margin, self.logs[index] / floor)
+
+    def _clear(self, sensitivity: float = 1.0) -> tuple[float, float]:
+        """How far above the highest, and above the reference, one window of what isn't counted is unusual, in logs."""
+        scale = self.scale / sensitivity * self._unrest()
+        return (MARGINS[0] + YOUNG[0] * self.youth) * scale, HALF * FLOORS[0] * scale
 
     def _is_low(self, logs: list[float], sensitivity: float) -> bool:
         """Whether every span is below half its floor, and so of any threshold: most windows are."""

@@ -11,11 +11,11 @@ from streams.core.detect.detectors.drift_record import DriftRecord
 from streams.core.detect.detectors.half_space_trees import HalfSpaceTrees
 from streams.core.detect.detectors.ready_made import AbsoluteDeviation, Gaussian
 from streams.core.detect.detectors.rules import StaticThreshold, TimesTrailingMean
-from streams.core.detect.detectors.spend import OrderedSpend, Spend
+from streams.core.detect.detectors.spend import OrderedSpend, RequestedSpend, Spend
 
 # What may watch a tenant's series: held to the limits of time and memory.
 PRODUCT: Mapping[str, Callable[[], Detector]] = MappingProxyType(
-    {made.name: made for made in (DriftRecord, Spend, OrderedSpend)}
+    {made.name: made for made in (DriftRecord, Spend, RequestedSpend, OrderedSpend)}
 )
 
 # What the product is compared with: held to the laws, not to the limits (River's trees are objects by the hundred).

@@ -9,7 +9,7 @@ from streams.core.detect.detectors.base import LARGEST, Detector, Snapshot, Stat
 from streams.core.detect.gauge import Gauge
 from streams.core.detect.hours import Hours
 from streams.core.detect.orders import OrderGauge
-from streams.core.detect.ratios import RatioGauge
+from streams.core.detect.ratios import COUNTABLE, RatioGauge
 from streams.core.detect.rules import DAY, HOUR
 
 LITTLE = 0.02  # of the mean: below, a ratio says nothing
@@ -26,6 +26,7 @@ class Spend(Detector):
     name: ClassVar[str] = "spend"
     version: ClassVar[int] = 1
     kind: ClassVar[type[Gauge]] = RatioGauge
+    count: ClassVar[float] = 0.0  # requests in a window, where spend comes by them
 
     def __init__(self, warmup: int = 30) -> None:
         self.warmup = warmup
@@ -44,7 +45,7 @@ class Spend(Detector):
         upper = self._upper(at, step)
         usual, little = gauge.usual, LITTLE * self._mean
         low, high = self._band(usual, upper)
-        reading = gauge.judge(value, 1.0, upper, little)
+        reading = gauge.judge(value, 1.0, upper, little, count=self.count)
         warm = self._seen >= self.warmup
         anomalous = warm and reading.score > 1.0
         alert = anomalous and not self._since
@@ -61,7 +62,7 @@ class Spend(Detector):
     def _band(self, usual: float, upper: float) -> tuple[float, float]:
         """What one window may be and still be usual."""
         little = LITTLE * self._mean
-        return min(0.0, usual), min(LARGEST, max(usual, self._gauge.limit(upper, little)))
+        return min(0.0, usual), min(LARGEST, max(usual, self._gauge.limit(upper, little, self.count)))
 
     def _learn(self, at: float, value: float, step: float, *, anomalous: bool) -> None:
         gauge = self._gauge
@@ -93,6 +94,13 @@ class Spend(Detector):
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._gauge, self._hours = self.kind.from_json(state["gauge"]), Hours.from_json(state["hours"])
         self._at, self._mean, self._seen, self._since = state["numbers"]
+
+
+class RequestedSpend(Spend):
+    """The same of what comes by requests, many in a window: as they please, so that one high window says little."""
+
+    name: ClassVar[str] = "requested_spend"
+    count: ClassVar[float] = COUNTABLE
 
 
 class OrderedSpend(Spend):
