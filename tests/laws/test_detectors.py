@@ -211,7 +211,7 @@ def test_an_update_costs_some_microseconds(name: str) -> None:
     """By the cheapest of many batches, so that a busy machine makes no difference. A slow one, where `MOST_STEPS` steps
     of a plain loop take longer than that, has as long as they take.
 
-    A step is some 1.3 us where `drift-record` takes 4.8 us, `spend` 9.5 us and `ordered_spend` 10 us an update.
+    A step is some 1.2 us where `drift-record` takes 4.5 us and those of spend 10 to 11 us an update.
     """
     detector, batch = DETECTORS[name](), 100
     history = noisy_days(60 * batch)
