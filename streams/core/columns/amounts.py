@@ -78,7 +78,7 @@ def sums(column: pa.Array, groups: Whole, count: int) -> list[int]:
     """
     low, high = _limbs(column)
     small = low.view(np.int64)
-    if np.array_equal(high, small >> 63) and _fits(small):
+    if np.array_equal(high, small >> 63) and fits(small, len(small)):
         return _grouped(small, groups, count)
     pieces = ((high, 64), ((low >> _HALF).astype(np.int64), 32), ((low & _LOW).astype(np.int64), 0))
     out = [0] * count
@@ -88,16 +88,9 @@ def sums(column: pa.Array, groups: Whole, count: int) -> list[int]:
     return out
 
 
-def counts(values: Whole, groups: Whole, count: int) -> list[int]:
-    """The exact sum of each of `count` groups of whole numbers."""
-    return _grouped(values if _fits(values) else values.astype(np.object_), groups, count)
-
-
-def _fits(values: Whole) -> bool:
-    """Whether no sum of some of these can leave 64 bits."""
-    if not len(values):
-        return True
-    return max(int(values.max()), -int(values.min())) * len(values) < MOST
+def fits(units: npt.NDArray[Any], count: int) -> bool:
+    """Whether no sum of so many of these whole numbers can leave 64 bits."""
+    return units.dtype != np.object_ and (not units.size or max(int(units.max()), -int(units.min())) * count < MOST)
 
 
 def _grouped(values: npt.NDArray[Any], groups: Whole, count: int) -> list[int]:

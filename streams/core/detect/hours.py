@@ -45,9 +45,12 @@ class Hours:
             if hour - self.hour > 1:
                 self.paces += [0.0] * min(RECENT, hour - self.hour - 1)
             del self.paces[:-RECENT]
-            self.recent = max(self.paces) if self.week.ready else 0.0
+            self._look_back()
         self.hour, self.usd, self.volume = hour, 0.0, 0.0
         self.unusual_usd, self.unusual_seconds = 0.0, 0
+
+    def _look_back(self) -> None:
+        self.recent = max(self.paces, default=0.0) if self.week is not None and self.week.ready else 0.0
 
     def _pace(self) -> float:
         """Of the hour that is over; 0 where less than half of it was ordinary."""
@@ -86,5 +89,5 @@ class Hours:
         hours.week = WeekProfile.from_json(state[3]) if state[3] is not None else None
         if len(state) > FIELDS_V1:
             hours.unusual_usd, hours.unusual_seconds, hours.paces = state[4], state[5], list(state[6])
-            hours.recent = max(hours.paces, default=0.0) if hours.week is not None and hours.week.ready else 0.0
+            hours._look_back()
         return hours

@@ -126,14 +126,14 @@ class RatioGauge(Gauge):
     def _beyond(self, index: int, above: float, sensitivity: float, count: float) -> float:
         """The score of a span that is so far above the highest, in logs. Requests come as they please: one window of
         them says nothing. Of what isn't counted, a bill's line or a price, it says enough."""
-        if count <= 0:
+        if count <= 0 and not index:
             margin, floor = self._clear(sensitivity)
-            return 0.0 if index else min(above / margin, self.logs[0] / floor)
-        if not index:
+        elif count > 0 and index:
+            scale = self.scale / sensitivity
+            margin = (MARGINS[index] + YOUNG[index] * self.youth) * scale
+            floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
+        else:
             return 0.0
-        scale = self.scale / sensitivity
-        margin = (MARGINS[index] + YOUNG[index] * self.youth) * scale
-        floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
         return min(above / margin, self.logs[index] / floor)
 
     def _clear(self, sensitivity: float = 1.0) -> tuple[float, float]:

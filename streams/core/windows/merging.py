@@ -70,7 +70,7 @@ class Book:
         out: dict[SeriesKey, Window] = {}
         for series in self._in_order(found):
             key, places = self._keys[series], found[series]
-            if len(places) == 1:  # most series have one part, whose sums are theirs: see `Window.alone`
+            if len(places) == 1:  # so it is mostly; the two share their sums, and nobody may change them
                 at = places[0]
                 out[key] = Window(meter, key, start, seconds, sums[at], [cells[at]], {})
             else:

@@ -60,14 +60,6 @@ class Sums:
             self.unpriced_events += other.unpriced_events
             self.at_risk_usd += other.at_risk_usd
 
-    def copy(self) -> Sums:
-        """Sums that may be added to, where these may not."""
-        return Sums(  # spelt out: a quarter of the time of `dataclasses.replace`
-            self.usd, self.output_usd, self.cache_read_usd, self.gpu_minutes, self.idle_usd, self.metered_usd,
-            self.unallocated_usd, self.at_risk_usd, self.events, self.requests, self.input_tokens, self.output_tokens,
-            self.cache_read_input_tokens, self.unpriced_events,
-        )  # fmt: skip
-
     def to_wire(self) -> list[int | str]:
         """By position, as `schemas.watch.SUMS` has it."""
         return [
@@ -122,11 +114,6 @@ class Window:
     def end(self) -> int:
         """Epoch seconds UTC, exclusive."""
         return self.start + self.seconds
-
-    @property
-    def alone(self) -> bool:
-        """Whether its one part is known to be all of it: then the two share their sums, and neither may be changed."""
-        return len(self.cells) == 1 and self.cells[0][1] is self.sums
 
 
 def count_in(into: dict[int, int], aligned: Mapping[int, int]) -> None:

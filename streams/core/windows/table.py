@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.watch import MONEY, SUMS
+from streams.core.columns.amounts import MOST, fits
 from streams.core.columns.block import Whole
 from streams.core.windows.sums import ZERO, Sums
 
@@ -23,7 +24,6 @@ Units = npt.NDArray[Any]
 
 PLACES = 12  # decimals that money is counted in where they are enough: then 64 bits hold nine million dollars
 EXACT = Context(prec=200)
-MOST = 2**63
 MOST_DIGITS = 60  # before the point and behind it
 _RANK = {name: rank for rank, name in enumerate(SUMS)}
 _NOTHING: tuple[Iterable[Any], ...] = tuple(repeat(ZERO if name in MONEY else 0) for name in SUMS)
@@ -157,11 +157,6 @@ def decimals(units: Iterable[int], places: int, *, exact: bool) -> list[Decimal]
 @lru_cache
 def _one(places: int) -> Decimal:
     return Decimal(1).scaleb(-places)
-
-
-def fits(units: Units, count: int) -> bool:
-    """Whether no sum of so many of these can leave 64 bits."""
-    return units.dtype != np.object_ and (not units.size or max(int(units.max()), -int(units.min())) * count < MOST)
 
 
 def product(counts: Units, prices: Units) -> Units:
