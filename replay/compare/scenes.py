@@ -124,8 +124,12 @@ def _spend(traces: Traces, key: SeriesKey, group: int, judge: type[Spend]) -> Li
     values = traces.measure(key, "usd")
     whole = values[: len(values) // group * group].reshape(-1, group).sum(axis=1)
     detector, step = judge(), traces.pace * group
-    verdicts = [detector.update(traces.start + at * step, float(value)) for at, value in enumerate(whole)]
-    return whole.tolist(), [one.expected for one in verdicts], [one.high for one in verdicts]
+    expected: list[float] = []
+    high: list[float] = []
+    for at, value in enumerate(whole.tolist()):
+        high.append(detector.band(traces.start + at * step)[1])
+        expected.append(detector.update(traces.start + at * step, value).expected)
+    return whole.tolist(), expected, high
 
 
 def _share(traces: Traces, key: SeriesKey, what: str) -> Lines:

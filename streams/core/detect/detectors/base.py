@@ -26,13 +26,11 @@ class State(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """What a detector says of one point, from what it knew before that point. Values are in the series' own unit."""
+    """What a detector says of one point, from what it knew before that point."""
 
     score: float  # >= 0 and finite; above 1 is anomalous
     alert: bool  # worth telling someone: anomalous, and outside the quiet time after the previous alert
-    expected: float
-    low: float  # the expected band, low <= expected <= high
-    high: float
+    expected: float  # in the series' own unit
     state: State
 
 
@@ -56,6 +54,14 @@ class Detector(base.Base, ABC):
 
         `at` is the window's start in epoch seconds UTC, `value` the sum in the series' unit. Never raises: a value
         that is missing, not finite or beyond `LARGEST` (or a time beyond `LATEST`) is `UNSCORED` and leaves no trace.
+        """
+
+    @abstractmethod
+    def band(self, at: float) -> tuple[float, float]:
+        """What a point at `at` may be, from low to high in the series' own unit, and still be usual.
+
+        Asked before `update`, for a picture: what is expected then lies within, once anything is known. To ask changes
+        nothing, and may take longer than an update, for which it is not worked out. Never raises.
         """
 
     @abstractmethod
@@ -94,6 +100,6 @@ def scorable(value: float | None, at: float) -> TypeGuard[float]:
     return value is not None and -LARGEST < value < LARGEST and -LATEST < at < LATEST  # a NaN is in no range
 
 
-def unscored(expected: float, low: float, high: float) -> Verdict:
+def unscored(expected: float) -> Verdict:
     """The answer to a value that cannot be judged."""
-    return Verdict(0.0, False, expected, low, high, State.UNSCORED)
+    return Verdict(0.0, False, expected, State.UNSCORED)

@@ -25,21 +25,27 @@ class DailyProfile(base.Base):
         self.anytime = 0.0
         self.seen = 0
 
-    def update(self, at: float, x: float) -> float:
-        """What was to be expected at `at` (epoch seconds), `x` itself if nothing was; `x` is learnt after that."""
+    def expect(self, at: float, otherwise: float) -> float:
+        """What is to be expected at `at` (epoch seconds), `otherwise` while nothing is known."""
         means, counts = self.means, self.counts
         since_epoch = at // HOUR
         hour = int(since_epoch) % 24
-        count, mine = counts[hour], means[hour]
-        if count:
-            aside = at / HOUR - since_epoch - 0.5  # -0.5 to 0.5 hours from the middle
-            if aside > 0.0:
-                near = hour + 1 if hour < 23 else 0
-            else:
-                aside, near = -aside, hour - 1  # the hour before 0 is, in Python's way, the last
-            expected = mine + aside * (means[near] - mine) if counts[near] else mine
+        if not counts[hour]:
+            return self.anytime if self.seen else otherwise
+        mine = means[hour]
+        aside = at / HOUR - since_epoch - 0.5  # -0.5 to 0.5 hours from the middle
+        if aside > 0.0:
+            near = hour + 1 if hour < 23 else 0
         else:
-            expected = self.anytime if self.seen else x
+            aside, near = -aside, hour - 1  # the hour before 0 is, in Python's way, the last
+        return mine + aside * (means[near] - mine) if counts[near] else mine
+
+    def update(self, at: float, x: float) -> float:
+        """What was to be expected at `at`, `x` itself if nothing was; `x` is learnt after that."""
+        expected = self.expect(at, x)
+        means, counts = self.means, self.counts
+        hour = int(at // HOUR) % 24
+        count, mine = counts[hour], means[hour]
         counts[hour] = count = count + 1.0
         means[hour] = mine + (self.rate if count * self.rate > 1.0 else 1.0 / count) * (x - mine)
         seen, rate = self.seen + 1, self.anytime_rate

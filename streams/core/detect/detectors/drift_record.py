@@ -67,23 +67,26 @@ class DriftRecord(Detector):
 
     def update(self, at: float, value: float | None) -> Verdict:
         if not scorable(value, at):
-            return unscored(self.before, self.before, self.before)
+            return unscored(self.before)
         v = float(value)
         expected = self.profile.update(at, v)
         off = v - expected
-        spread = self.spread
-        half = self.p.band_width * math.sqrt(spread.var + spread.mean * spread.mean)
-        spread.update(off)
+        self.spread.update(off)
         above = v - self.level.mean
         self.level.update(v)
         if self.early is not None:
             self._warm_up(at, v, off, above)
-            return Verdict(0.0, False, expected, expected - half, expected + half, State.WARMING)
+            return Verdict(0.0, False, expected, State.WARMING)
         step = abs(v - self.before)
         self.before = v
         score, alert = self.restraint.judge(self._surprises(at, v, off, above, step))
         state = State.ANOMALOUS if score > 1.0 else State.NORMAL
-        return Verdict(score, alert, expected, expected - half, expected + half, state)
+        return Verdict(score, alert, expected, state)
+
+    def band(self, at: float) -> tuple[float, float]:
+        expected = self.profile.expect(at, self.before) if scorable(0.0, at) else self.before
+        half = self.p.band_width * math.sqrt(self.spread.var + self.spread.mean * self.spread.mean)
+        return expected - half, expected + half
 
     def _surprises(self, at: float, v: float, off: float, above: float, step: float) -> tuple[float, ...]:
         p = self.p

@@ -26,9 +26,12 @@ class HalfSpaceTrees(ReadyMade):
         self.lowest: float | None = None
         self.highest: float | None = None
 
-    def band(self) -> tuple[float, float, float]:
+    def expected(self) -> float:
         low, high = self.lowest or 0.0, self.highest or 0.0
-        return low + (high - low) / 2.0, low, high
+        return low + (high - low) / 2.0
+
+    def band(self, at: float) -> tuple[float, float]:  # noqa: ARG002
+        return self.lowest or 0.0, self.highest or 0.0
 
     def score(self, v: float) -> float:
         return float(self.model.score_one(self._scaled(v)))

@@ -31,18 +31,18 @@ class ReadyMade(Detector):
         self.repeat = Repeat(quiet)
 
     def update(self, at: float, value: float | None) -> Verdict:
-        expected, low, high = self.band()
+        expected = self.expected()
         if not scorable(value, at):
-            return unscored(expected, low, high)
+            return unscored(expected)
         v = float(value)
         raw = self.score(v)
         self.learn(v)
         self.seen += 1
         if self.seen <= self.warm_up:
-            return Verdict(0.0, False, expected, low, high, State.WARMING)
+            return Verdict(0.0, False, expected, State.WARMING)
         score = raw / self.threshold
         state = State.ANOMALOUS if score > 1.0 else State.NORMAL
-        return Verdict(score, self.repeat.alert(at, score), expected, low, high, state)
+        return Verdict(score, self.repeat.alert(at, score), expected, state)
 
     def config(self) -> list[float]:
         return [self.threshold, self.warm_up, self.repeat.quiet]
@@ -55,8 +55,7 @@ class ReadyMade(Detector):
         self.load(state["model"])
 
     @abstractmethod
-    def band(self) -> tuple[float, float, float]:
-        """The expected value and the limits around it."""
+    def expected(self) -> float: ...
 
     @abstractmethod
     def score(self, v: float) -> float:
@@ -86,9 +85,12 @@ class Gaussian(ReadyMade):
         self.model: Any = ANOMALY.GaussianScorer(grace_period=warm_up)
         self.reach = NormalDist().inv_cdf((1.0 + threshold) / 2.0)  # the threshold in standard deviations
 
-    def band(self) -> tuple[float, float, float]:
-        mean, half = self.model.gaussian.mu, self.reach * self.model.gaussian.sigma
-        return mean, mean - half, mean + half
+    def expected(self) -> float:
+        return float(self.model.gaussian.mu)
+
+    def band(self, at: float) -> tuple[float, float]:  # noqa: ARG002
+        mean, half = self.expected(), self.reach * self.model.gaussian.sigma
+        return mean - half, mean + half
 
     def score(self, v: float) -> float:
         return float(self.model.score_one(None, v))
@@ -114,10 +116,12 @@ class AbsoluteDeviation(ReadyMade):
         self.cap = cap  # after a constant history River divides by 1e-10
         self.model: Any = ANOMALY.StandardAbsoluteDeviation(stats.Mean())
 
-    def band(self) -> tuple[float, float, float]:
-        mean = self.model.sub_stat.get()
-        half = self.threshold * max(self.model.variance.get() ** 0.5, FLAT_SD)
-        return mean, mean - half, mean + half
+    def expected(self) -> float:
+        return float(self.model.sub_stat.get())
+
+    def band(self, at: float) -> tuple[float, float]:  # noqa: ARG002
+        mean, half = self.expected(), self.threshold * max(self.model.variance.get() ** 0.5, FLAT_SD)
+        return mean - half, mean + half
 
     def score(self, v: float) -> float:
         return float(min(self.model.score_one(None, v), self.cap))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, ClassVar
 
 from streams.core.detect.detectors.base import Detector, Snapshot, State, Verdict, scorable, unscored
@@ -27,15 +28,18 @@ class StaticThreshold(Detector):
         self.repeat = Repeat(quiet)
 
     def update(self, at: float, value: float | None) -> Verdict:
-        low, high = min(0.0, self.limit), max(0.0, self.limit)
+        low = min(0.0, self.limit)
         if not scorable(value, at):
-            return unscored(low, low, high)
+            return unscored(low)
         self.seen += 1
         if self.seen <= self.warm_up:
-            return Verdict(0.0, False, low, low, high, State.WARMING)
+            return Verdict(0.0, False, low, State.WARMING)
         score = _ratio(value, self.limit)
         state = State.ANOMALOUS if score > 1.0 else State.NORMAL
-        return Verdict(score, self.repeat.alert(at, score), low, low, high, state)
+        return Verdict(score, self.repeat.alert(at, score), low, state)
+
+    def band(self, at: float) -> tuple[float, float]:  # noqa: ARG002
+        return min(0.0, self.limit), max(0.0, self.limit)
 
     def config(self) -> list[float]:
         return [self.limit, self.warm_up, self.repeat.quiet]
@@ -51,7 +55,7 @@ class TimesTrailingMean(Detector):
     """The industry's rule: a day over three times the mean of the seven days before it.
 
     A "day" is the trailing 24 hours here, so that the rule can speak before midnight. Values are summed in slots of an
-    hour. The band of a verdict is what this one point may be, given the rest of its day.
+    hour. Its band is what this one point may be, given the rest of its day.
     """
 
     name: ClassVar[str] = "times-trailing-mean"
@@ -68,20 +72,28 @@ class TimesTrailingMean(Detector):
 
     def update(self, at: float, value: float | None) -> Verdict:
         if not scorable(value, at):
-            return unscored(0.0, 0.0, 0.0)
-        slot = self._turn(int(at // (DAY / self.per_day)))
-        whole = sum(self.sums)
-        today = sum(self.sums[(slot - back) % self.slots] for back in range(self.per_day))
-        days = self.slots // self.per_day - 1
-        usual = (whole - today) / days
+            return unscored(0.0)
+        slot, usual, today = self._look(at)
         self.sums[slot % self.slots] += value
         expected = usual - today
-        low, high = min(0.0, expected), max(expected, self.times * usual - today)
         if slot - self.oldest < self.slots - 1:
-            return Verdict(0.0, False, expected, low, high, State.WARMING)
+            return Verdict(0.0, False, expected, State.WARMING)
         score = _ratio(today + value, self.times * usual)
         state = State.ANOMALOUS if score > 1.0 else State.NORMAL
-        return Verdict(score, self.repeat.alert(at, score), expected, low, high, state)
+        return Verdict(score, self.repeat.alert(at, score), expected, state)
+
+    def band(self, at: float) -> tuple[float, float]:
+        if not scorable(0.0, at):
+            return 0.0, 0.0
+        _, usual, today = deepcopy(self)._look(at)  # of a copy, for it moves the ring on
+        return min(0.0, usual - today), max(usual - today, self.times * usual - today)
+
+    def _look(self, at: float) -> tuple[int, float, float]:
+        """The slot of that time, the usual sum of a day, and that of the day up to now."""
+        slot = self._turn(int(at // (DAY / self.per_day)))
+        today = sum(self.sums[(slot - back) % self.slots] for back in range(self.per_day))
+        usual = (sum(self.sums) - today) / (self.slots // self.per_day - 1)
+        return slot, usual, today
 
     def _turn(self, slot: int) -> int:
         """Move the ring on to `slot` and empty the slots that are reused. What comes late counts as of the newest."""

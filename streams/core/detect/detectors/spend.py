@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, ClassVar
 
 from streams.core.detect.detectors.base import LARGEST, Detector, Snapshot, State, Verdict, scorable, unscored
@@ -40,29 +41,33 @@ class Spend(Detector):
     def update(self, at: float, value: float | None) -> Verdict:
         gauge = self._gauge
         if not scorable(value, at):
-            return unscored(gauge.usual, *self._band(gauge.usual, 0.0))
-        step = min(max(at - self._at, 1.0), LONGEST_STEP) if self._seen else 60.0
-        upper = self._upper(at, step)
-        usual, little = gauge.usual, LITTLE * self._mean
-        low, high = self._band(usual, upper)
-        reading = gauge.judge(value, 1.0, upper, little, count=self.count)
+            return unscored(gauge.usual)
+        step = self._step(at)
+        usual = gauge.usual
+        reading = gauge.judge(value, 1.0, self._upper(self._hours, at, step), LITTLE * self._mean, count=self.count)
         warm = self._seen >= self.warmup
         anomalous = warm and reading.score > 1.0
         alert = anomalous and not self._since
         self._learn(at, value, step, anomalous=anomalous)
         state = State.ANOMALOUS if anomalous else State.NORMAL if warm else State.WARMING
-        return Verdict(reading.score if warm else 0.0, alert, usual, low, high, state)
+        return Verdict(reading.score if warm else 0.0, alert, usual, state)
 
-    def _upper(self, at: float, step: float) -> float:
-        """The most that other days had in a window of this hour."""
-        self._hours.turn(int(at // HOUR))
-        week = self._hours.week
+    def band(self, at: float) -> tuple[float, float]:
+        usual, upper = self._gauge.usual, 0.0
+        if scorable(0.0, at):
+            upper = self._upper(deepcopy(self._hours), at, self._step(at))  # of a copy, for their hour may turn
+        limit = self._gauge.limit(upper, LITTLE * self._mean, self.count)
+        return min(0.0, usual), min(LARGEST, max(usual, limit))
+
+    def _step(self, at: float) -> float:
+        """Seconds that the window at `at` stands for: as long as the one before it was ago."""
+        return min(max(at - self._at, 1.0), LONGEST_STEP) if self._seen else 60.0
+
+    def _upper(self, hours: Hours, at: float, step: float) -> float:
+        """The most that other days had in a window of this hour, to which `hours` turn."""
+        hours.turn(int(at // HOUR))
+        week = hours.week
         return max(0.0, week.upper * step / HOUR) if week is not None else 0.0
-
-    def _band(self, usual: float, upper: float) -> tuple[float, float]:
-        """What one window may be and still be usual."""
-        little = LITTLE * self._mean
-        return min(0.0, usual), min(LARGEST, max(usual, self._gauge.limit(upper, little, self.count)))
 
     def _learn(self, at: float, value: float, step: float, *, anomalous: bool) -> None:
         gauge = self._gauge
@@ -109,7 +114,7 @@ class OrderedSpend(Spend):
     name: ClassVar[str] = "ordered_spend"
     kind: ClassVar[type[Gauge]] = OrderGauge
 
-    def _upper(self, at: float, step: float) -> float:  # noqa: ARG002
+    def _upper(self, hours: Hours, at: float, step: float) -> float:  # noqa: ARG002
         return 0.0
 
     def _learn_hour(self, value: float) -> None:
