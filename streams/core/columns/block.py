@@ -340,7 +340,7 @@ def _concatenated(name: str, blocks: Sequence[Block]) -> pa.Array:
     """A field of several blocks; texts and mappings as dictionaries."""
     arrays = [block.columns.get(name) for block in blocks]
     if all(array is not None and array.type == TEXT for array in arrays):
-        return pa.concat_arrays(arrays)  # it makes one of their dictionaries, without writing out a text for each charge
+        return pa.concat_arrays(arrays)  # one dictionary for all, without writing out a text for each charge
     kind = pa.string() if name in MAPPINGS else KINDS[name]
     parts = []
     for block in blocks:
