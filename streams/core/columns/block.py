@@ -152,12 +152,14 @@ class Block:
 
     def put_coded(self, name: str, values: Sequence[Any], codes: Whole) -> None:
         """Give a field of every charge by the numbers of its values; a mapping by its text, a bool as it is."""
+        first = values[0]
+        if values.count(first) == len(values):
+            self._share(name, mapping(name, first) if name in MAPPINGS else first)
+            return
         numbers: dict[Any, int] = {}
         order = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int32)
         distinct = list(numbers)
-        if len(distinct) == 1:
-            self._share(name, mapping(name, distinct[0]) if name in MAPPINGS else distinct[0])
-        elif name in TEXTS or name in MAPPINGS:
+        if name in TEXTS or name in MAPPINGS:
             self.columns[name] = pa.DictionaryArray.from_arrays(pa.array(order[codes]), pa.array(distinct, pa.string()))
         else:
             self.columns[name] = pa.array(distinct, type=KINDS[name]).take(pa.array(order[codes]))

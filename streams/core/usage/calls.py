@@ -7,17 +7,16 @@ it, event by event. Whatever is out of the ordinary, wrong or rare is left to th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import compress
-from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 import pyarrow as pa
+from msgspec.structs import astuple
 from pydantic import ValidationError
 
 from schemas.events import TOKEN_CALL, TokenCall, UsageEvent
@@ -41,28 +40,20 @@ from streams.core.price.schedule import Schedule
 from streams.core.price.tokens import Terms
 from streams.core.tag import OWNED, Owner
 from streams.core.usage.bounds import Bounds
-from streams.core.usage.quick import LONGEST_ID, LONGEST_NAME
+from streams.core.usage.plain import SAID, PlainCall, plain_call
 
 FEW = 8  # events for which columns are not worth their while
 MOST_PROFILES = 50_000  # names and tags are the producers': a flood of new ones must not fill the memory
 MOST_UNITS = 2**63 - 1
 UNKNOWN = -1  # for when a record came to the broker
-MOST_COUNT, MOST_REQUESTS = 10**15, 10**12
 TOKENS = (
     "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
     "cache_creation_1h_input_tokens", "reasoning_output_tokens",
 )  # fmt: skip
-NAMES = ("provider", "model", "operation")
-OPTIONAL = ("service_tier", "principal", "account", "region", "status")
-DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys((*NAMES, *OPTIONAL, "duration_ms")), "operation": "chat", **dict.fromkeys(TOKENS, 0), "requests": 1,
-    "batch": False, "tags": {},
-}  # fmt: skip
-"""The fields that a plain call may have, with what stands for one that is missing; None where there is no default."""
-PROFILE = ("source", *NAMES, "batch", *OPTIONAL[:-1], "tags")
+PROFILE = (
+    "source", "provider", "model", "operation", "batch", "service_tier", "principal", "account", "region", "tags",
+)  # fmt: skip
 """What a call's profile depends on."""
-NOT_PLAIN = ("usage", "counts", "price_context")  # a provider's own body, and what few calls are billed for
-_envelope = itemgetter("specversion", "type", "source", "id", "time", "data")
 
 
 class Prices(Protocol):
@@ -89,13 +80,10 @@ class Profile:
 
 @dataclass(slots=True)
 class _Rows:
-    """Plain calls by column. `good` says which of them are plain still, `places` where they stand among the events.
-
-    What no call says may have no column: its default stands for it.
-    """
+    """Plain calls by column. `good` says which of them are plain still, `places` where they stand among the events."""
 
     places: Whole
-    columns: dict[str, list[Any]]
+    columns: dict[str, Sequence[Any]]
     good: Mask
     counts: dict[str, Whole] = field(default_factory=dict)
     times: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -126,12 +114,12 @@ class Calls:
         self._oldest = micros(datetime(bounds.oldest_year, 1, 1, tzinfo=UTC))
         self._latest = micros(datetime(bounds.latest_year, 1, 1, tzinfo=UTC))
         self._future = bounds.max_future // MICROSECOND
-        self._profiles: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {}  # by what is said, then by its values
+        self._numbers: dict[tuple[Any, ...], int] = {}  # of profiles, by what is said
         self._known: list[Profile | None] = []
         self._version = owners.version
 
     def charge(self, items: Sequence[object], received: Whole) -> tuple[Block, Whole]:
-        """The charges of the plain calls among parsed events, and where these stand.
+        """The charges of the plain calls among events, parsed or read as such, and where these stand.
 
         `received` is when each event's record came to the broker, in microseconds; UNKNOWN when a file is replayed.
         """
@@ -148,8 +136,7 @@ class Calls:
             return Block(0), rows.places[:0]
 
     def _charge(self, rows: _Rows, received: Whole) -> tuple[Block, Whole]:
-        _check_texts(rows)
-        _check_counts(rows)
+        _check_parts(rows)
         arrived = self._check_times(rows, received[rows.places])
         profiles = self._profiles_of(rows)
         money = _Money(*np.zeros((5, len(rows.places)), dtype=np.int64))
@@ -157,7 +144,7 @@ class Calls:
         at = np.flatnonzero(rows.good)
         if not len(at):
             return Block(0), rows.places[:0]
-        block = _block(rows, at, arrived, [self._known[code] for code in profiles[at].tolist()], profiles[at], money)
+        block = _block(rows, at, arrived, self._known, profiles[at], money)
         return block, rows.places[at]
 
     def _check_times(self, rows: _Rows, received: Whole) -> Whole:
@@ -172,53 +159,44 @@ class Calls:
         """The number of each call's profile."""
         if self._version != self._owners.version or len(self._known) > MOST_PROFILES:
             self._version = self._owners.version
-            self._profiles.clear()
+            self._numbers.clear()
             self._known.clear()
-        names = tuple(name for name in PROFILE if name in rows.columns)
-        known = self._profiles.setdefault(names, {})
-        columns = [rows.columns[name] for name in names]
-        try:
-            found = list(map(known.get, zip(*columns, strict=True)))
-        except TypeError:  # a list or an object where a text should be: whose it is shows below
-            found = [None] * len(rows.places)
+        columns = [rows.columns[name] for name in PROFILE]
+        found = list(map(self._numbers.get, zip(*columns, strict=True)))
         if None in found:
             good = rows.good.tolist()
             for number, key in enumerate(zip(*columns, strict=True)):
-                found[number] = self._number_of(names, key, known) if good[number] else 0
-            rows.refuse(number for number, code in enumerate(found) if code is None)
-        codes = np.array([code or 0 for code in found], dtype=np.int64)
+                if found[number] is None:
+                    found[number] = self._number_of(key) if good[number] else 0
+        codes = np.array(found, dtype=np.int64)
         usable = np.array([profile is not None for profile in self._known], dtype=np.bool_)
         rows.good &= usable[codes] if len(usable) else False
         return codes
 
-    def _number_of(self, names: Sequence[str], key: tuple[Any, ...], known: dict[tuple[Any, ...], int]) -> int | None:
-        """The number of the profile of what is said under these names; None where it can't be looked up."""
-        try:
-            code = known.get(key)
-        except TypeError:
-            return None
-        if code is None:
-            code = known[key] = len(self._known)
-            self._known.append(self._profile({**DEFAULTS, **dict(zip(names, key, strict=True))}))
-        return code
+    def _number_of(self, key: tuple[Any, ...]) -> int:
+        """The number of the profile of what is said."""
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._known)
+            self._known.append(self._profile(dict(zip(PROFILE, key, strict=True))))
+        return number
 
     def _profile(self, said: dict[str, Any]) -> Profile | None:
         """What these texts come to, None where that depends on more than they say."""
-        texts = {name: said[name] for name in PROFILE if name != "tags"}
-        tags = dict(said["tags"])
-        if not all(type(value) is str for value in tags.values()):
-            return None
         try:
-            data = TokenCall.model_validate({**texts, "tags": tags})
-            event = UsageEvent(source=texts["source"], id="any", type=TOKEN_CALL, time=EPOCH, data=data)
-        except ValidationError:
+            tags = orjson.loads(said["tags"])
+            if type(tags) is not dict or not all(type(value) is str for value in tags.values()):
+                return None
+            data = TokenCall.model_validate(said | {"tags": tags})
+            event = UsageEvent(source=said["source"], id="any", type=TOKEN_CALL, time=EPOCH, data=data)
+        except (ValidationError, orjson.JSONDecodeError):
             return None
         owner = self._owners.owner(event)
         if owner is None:
             return None
         return Profile(
             {
-                "source": texts["source"],
+                "source": said["source"],
                 "provider": data.provider,
                 "model": data.model,
                 "operation": data.operation,
@@ -258,114 +236,34 @@ class Calls:
                 _price_at(rows, at[levels == place], terms, terms.rates.levels[place], money)
 
 
-def _rows(items: Sequence[Any]) -> _Rows:
-    """The columns of what look like model calls."""
-    try:
-        places, envelopes = list(range(len(items))), list(map(_envelope, items))
-    except (KeyError, TypeError, IndexError):  # most portions have no such item
-        places, envelopes = _with_envelopes(items)
-    calls = [one[1] == TOKEN_CALL and one[0] == "1.0" and type(one[5]) is dict for one in envelopes]
-    if not all(calls):
-        places, envelopes = list(compress(places, calls)), list(compress(envelopes, calls))
-    rows = _Rows(np.array(places, dtype=np.int64), {}, np.ones(len(places), dtype=np.bool_))
-    if not places:
+def _rows(items: Sequence[object]) -> _Rows:
+    """The columns of what are plain calls."""
+    found = [item if type(item) is PlainCall else plain_call(item) for item in items]
+    calls = [call for call in found if call is not None]
+    places = np.flatnonzero([call is not None for call in found]) if len(calls) < len(found) else np.arange(len(found))
+    rows = _Rows(places, {}, np.ones(len(calls), dtype=np.bool_))
+    if not calls:
         return rows
-    _, _, source, name, time, content = (list(column) for column in zip(*envelopes, strict=True))
-    found, odd = _fields(content)
-    rows.columns = {**found, "source": source, "id": name, "time": time}  # not what its data calls so
-    rows.refuse(odd)
+    said = zip(*map(astuple, [call.data for call in calls]), strict=True)
+    rows.columns = dict(zip(SAID, said, strict=True))
+    rows.columns["tags"] = list(map(bytes, rows.columns["tags"]))
+    rows.columns["source"] = [call.source for call in calls]
+    rows.columns["id"] = [call.id for call in calls]
+    rows.columns["time"] = [call.time for call in calls]
+    for name in (*TOKENS, "requests"):
+        column = rows.columns[name]
+        rows.counts[name] = np.array(column if any(column) else np.zeros(len(column)), dtype=np.int64)
     return rows
 
 
-def _with_envelopes(items: Sequence[Any]) -> tuple[list[int], list[tuple[Any, ...]]]:
-    """Which items have an event's attributes, and these."""
-    places, envelopes = [], []
-    for place, item in enumerate(items):
-        with suppress(KeyError, TypeError, IndexError):
-            envelopes.append(_envelope(item))
-            places.append(place)
-    return places, envelopes
-
-
-def _fields(contents: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[int]]:
-    """The fields that a plain call may have, by column, and which calls have others."""
-    names = tuple(contents[0])
-    if all(tuple(data) == names for data in contents):  # a program writes the same fields each time: half the work
-        filled = dict(zip(names, map(list, zip(*map(dict.values, contents), strict=True)), strict=True))
-        odd = not filled.keys().isdisjoint(NOT_PLAIN)
-        return filled, list(range(len(contents))) if odd else []
-    columns = {one: [data.get(one, default) for data in contents] for one, default in DEFAULTS.items()}
-    return columns, [at for at, data in enumerate(contents) if not data.keys().isdisjoint(NOT_PLAIN)]
-
-
-def _check_texts(rows: _Rows) -> None:
-    """Leave what has a text that may be none of the contract's, of those that make no profile: these are checked there.
-
-    Tags are made into what can be looked up.
-    """
-    columns = rows.columns
-    _texts(rows, "id", LONGEST_ID, least=1)
-    _texts(rows, "time", LONGEST_ID, least=_SHORTEST_TIME)
-    _texts(rows, "status", LONGEST_NAME, optional=True)
-    if "batch" in columns and set(map(type, columns["batch"])) != {bool}:
-        rows.refuse(at for at, value in enumerate(columns["batch"]) if type(value) is not bool)
-        columns["batch"] = [value if type(value) is bool else False for value in columns["batch"]]
-    _durations(rows)
-    if "tags" not in columns:
-        return
-    if set(map(type, columns["tags"])) != {dict}:
-        rows.refuse(at for at, value in enumerate(columns["tags"]) if type(value) is not dict)
-        columns["tags"] = [value if type(value) is dict else {} for value in columns["tags"]]
-    columns["tags"] = [tuple(tags.items()) for tags in columns["tags"]]
-
-
-def _durations(rows: _Rows) -> None:
-    """Leave what has a duration that is none. No charge says how long a call took."""
-    column = rows.columns.get("duration_ms")
-    if column is None:
-        return
-    if not set(map(type, column)) <= {float, int, type(None)}:
-        rows.refuse(at for at, value in enumerate(column) if type(value) not in {float, int, type(None)})
-        column = [value if type(value) in {float, int} else None for value in column]
-    numbers = np.array([0 if value is None else value for value in column], dtype=np.float64)
-    rows.good &= (numbers >= 0) & (numbers < np.inf)
-
-
-def _texts(rows: _Rows, name: str, longest: int, *, least: int = 0, optional: bool = False) -> None:
-    column = rows.columns.get(name)
-    if column is None:
-        return
-    types = {str, type(None)} if optional else {str}
-    if not set(map(type, column)) <= types:
-        rows.refuse(at for at, value in enumerate(column) if type(value) not in types)
-        column = rows.columns[name] = [value if type(value) in types else "" for value in column]
-    sizes = {len(value) for value in column if value is not None}
-    if sizes and not least <= min(sizes) <= max(sizes) <= longest:
-        rows.refuse(at for at, value in enumerate(column) if value is not None and not least <= len(value) <= longest)
-
-
-def _check_counts(rows: _Rows) -> None:
-    """Leave what has a count that is none, or a part that is more than its whole."""
-    for name in (*TOKENS, "requests"):
-        least, most = (1, MOST_REQUESTS) if name == "requests" else (0, MOST_COUNT)
-        column = rows.columns.get(name)
-        if column is None:
-            rows.counts[name] = np.full(len(rows.places), DEFAULTS[name], dtype=np.int64)
-            continue
-        if set(map(type, column)) != {int} or min(column) < least or max(column) > most:
-            good = [type(value) is int and least <= value <= most for value in column]
-            rows.refuse(at for at, is_good in enumerate(good) if not is_good)
-            column = [value if is_good else least for value, is_good in zip(column, good, strict=True)]
-        rows.counts[name] = np.array(column, dtype=np.int64)
+def _check_parts(rows: _Rows) -> None:
+    """Leave what has a part that is more than its whole."""
     for whole, parts in TokenCall.PARTS.items():
         total = sum((rows.counts[part] for part in parts), start=np.zeros(len(rows.places), dtype=np.int64))
         rows.good &= total <= rows.counts[whole]
 
 
-_SHORTEST_TIME = len("2026-11-02T09:00:00Z")
-
-
-def _micros(texts: list[str], good: Mask) -> Whole:
+def _micros(texts: Sequence[str], good: Mask) -> Whole:
     """Times in microseconds since 1970; what is written in another way than most is no longer good."""
     try:
         return np.asarray(pa.array(texts, type=pa.string()).cast(TIME).view(pa.int64()).to_numpy())
@@ -418,7 +316,7 @@ def _times(whole: Whole, factor: Decimal) -> Whole:
 
 
 def _block(
-    rows: _Rows, at: Whole, arrived: Whole, profiles: list[Profile | None], codes: Whole, money: _Money
+    rows: _Rows, at: Whole, arrived: Whole, known: Sequence[Profile | None], codes: Whole, money: _Money
 ) -> Block:
     """The charges of the calls at these places."""
     names, sources = rows.columns["id"], rows.columns["source"]
@@ -430,7 +328,7 @@ def _block(
     for name in ("time", "period_start", "period_end"):
         block.put(name, times)
     block.put("received_at", times if arrived is rows.times else pa.array(arrived[at]).cast(TIME))
-    _put_profiles(block, profiles, codes)
+    _put_profiles(block, known, codes)
     for name in (*TOKENS, "requests"):
         block.put(name, pa.array(rows.counts[name][at]))
     block.put("quantity", of_counts(rows.counts["input_tokens"][at] + rows.counts["output_tokens"][at]))
@@ -439,9 +337,9 @@ def _block(
     return block
 
 
-def _put_profiles(block: Block, profiles: list[Profile | None], codes: Whole) -> None:
-    _, first, at = np.unique(codes, return_index=True, return_inverse=True)
-    contents = [profile.fields for profile in (profiles[place] for place in first.tolist()) if profile is not None]
+def _put_profiles(block: Block, known: Sequence[Profile | None], codes: Whole) -> None:
+    used, at = np.unique(codes, return_inverse=True)
+    contents = [profile.fields for profile in (known[code] for code in used.tolist()) if profile is not None]
     for name in contents[0]:
         block.put_coded(name, [content[name] for content in contents], at)
     if "provider" in block.columns:

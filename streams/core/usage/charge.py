@@ -22,7 +22,8 @@ from streams.core.usage import bills, calls
 from streams.core.usage.bills import Bills
 from streams.core.usage.bounds import Bounds
 from streams.core.usage.calls import UNKNOWN, Calls
-from streams.core.usage.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of
+from streams.core.usage.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of, parse_json
+from streams.core.usage.plain import PlainCall, plain_calls
 from streams.core.usage.sheet import Sheet
 
 
@@ -105,11 +106,13 @@ class Charger:
         rest: list[_Charged] = []
         refused: list[tuple[int, Rejection]] = []
         for at in _others(len(items), places):
-            raw = raws[records[at]]
+            number = int(records[at])
+            raw = raws[number]
             try:
-                rest.append(
-                    _Charged(at, self.charge_event(event_of(items[at], raw.received_at, self._bounds), raw.received_at))
-                )
+                if isinstance(items[at], PlainCall):  # it was not as plain as it looked
+                    items[firsts[number] : firsts[number + 1]], _ = items_of(raw, self._bounds)
+                event = event_of(items[at], raw.received_at, self._bounds)
+                rest.append(_Charged(at, self.charge_event(event, raw.received_at)))
             except Rejected as rejected:
                 refused.append((at, rejected.rejection))
             except Exception as error:  # noqa: BLE001, RUF100  one event must never stop the stream; named, not hidden
@@ -189,11 +192,17 @@ def _items(raw: RawRecord, bounds: Bounds, parsed: object) -> tuple[list[Any], b
     if parsed is not None:
         return [parsed], False
     try:
-        return items_of(raw, bounds)
+        return items_of(raw, bounds, _read)
     except Rejected:
         raise
     except Exception as error:  # noqa: BLE001, RUF100  what nobody thought of is a dead letter too
         raise Rejected(Reason.INTERNAL_ERROR, problem=type(error).__name__) from None
+
+
+def _read(value: bytes) -> Any:
+    """The JSON in `value`, as plain calls where there is nothing else in it. Raises Rejected."""
+    calls = plain_calls(value)
+    return parse_json(value) if calls is None else calls
 
 
 class _Charged(NamedTuple):

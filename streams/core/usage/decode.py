@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -120,17 +120,20 @@ def _short(value: object) -> str:
     return value[:128].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def items_of(raw: RawRecord, bounds: Bounds) -> tuple[list[Any], bool]:
-    """The events of a record, parsed and not looked at yet, and whether they stand in an array. Raises Rejected."""
+def items_of(raw: RawRecord, bounds: Bounds, read: Callable[[bytes], Any] | None = None) -> tuple[list[Any], bool]:
+    """The events of a record, parsed and not looked at yet, and whether they stand in an array. Raises Rejected.
+
+    `read` parses what holds whole events; `parse_json` by default.
+    """
     if not raw.value:
         raise Rejected(Reason.EMPTY, problem="the record has no value")
     if len(raw.value) > bounds.max_record_bytes:
         raise Rejected(Reason.TOO_LARGE, problem=f"{len(raw.value)} bytes, at most {bounds.max_record_bytes}")
-    parsed = parse_json(raw.value)
     headers = {name: value for name, value in raw.headers if name.startswith("ce_")}
     if "ce_specversion" in headers:
         attributes = {name[3:]: (value or b"").decode("utf-8", "replace") for name, value in headers.items()}
-        return [{**attributes, "data": parsed}], False
+        return [{**attributes, "data": parse_json(raw.value)}], False
+    parsed = (read or parse_json)(raw.value)
     if isinstance(parsed, list):
         if not parsed:
             raise Rejected(Reason.EMPTY, problem="the array has no events")

@@ -126,6 +126,38 @@ def test_they_come_out_as_one_by_one(content: list[Any], received_at: datetime |
     assert without_input(fast.dead_letters) == without_input(slow.dead_letters)
 
 
+HOSTILE = (
+    b"\xff", b"\xed\xa0\x80", b"\xc3\xa9", b"\\ud800", b"\\ud83d\\ude00", b"\\", b'"', b"{", b"}", b",", b"\x00", b" ",
+    b"NaN", b'"zz":1e999,', b'"zz":"\xff",', b'"zz":[NaN],', b'"zz":"\\ud800",', b'"tags":{},', b'"id":"q",',
+    b'"data":{},',
+    b'"zz":' + b"[" * 1500 + b"]" * 1500 + b",",
+)  # fmt: skip
+
+
+@given(st.lists(events(), min_size=FEW, max_size=12), odd(*HOSTILE), st.integers(0, 10_000), st.booleans())
+@example([PLAIN] * FEW, b'"zz":"\xff",', 0, True)
+@example([PLAIN] * FEW, b'"zz":1e999,', 0, True)
+def test_whatever_stands_in_a_record_comes_out_as_one_by_one(
+    content: list[Any], hostile: bytes, at: int, is_field: bool
+) -> None:
+    value = orjson.dumps(content, default=str)
+    at %= len(value)
+    at = value.find(b"{", at) + 1 if is_field else at
+    value = value[:at] + hostile + value[at:]
+    raw = RawRecord(value, (), Position("usage.token-calls", 0, 3), NOW)
+    fast, slow = (using.charge(raw) for using in (charger(), one_by_one()))
+    assert fast.block == slow.block
+    assert fast.dead_letters == slow.dead_letters
+
+
+@given(st.lists(events(), min_size=FEW, max_size=12))
+def test_events_that_a_reader_parsed_come_out_as_they_would_from_a_record(content: list[Any]) -> None:
+    raws = [RawRecord(None, (), Position("usage.token-calls", 0, number), NOW) for number in range(len(content))]
+    fast, slow = (using.charge_all(raws, content) for using in (charger(), one_by_one()))
+    assert fast.block == slow.block
+    assert fast.dead_letters == slow.dead_letters
+
+
 def test_all_plain_calls_go_by_column() -> None:
     content = [{**PLAIN, "id": str(number)} for number in range(50)]
     _, places = charger()._calls.charge(content, np.full(50, micros(NOW)))
