@@ -160,7 +160,7 @@ class Land(Section):
     """Batches into ClickHouse."""
 
     batch_rows: Annotated[int, Field(ge=1)] = 50_000
-    linger_seconds: Annotated[float, Field(ge=0)] = 0.75
+    linger_seconds: Annotated[float, Field(ge=0)] = 0.75  # up to four times as long for what arrived long ago
 
 
 class Stages(Section):

@@ -15,7 +15,18 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas.topics import Topic
-from streams.core.landing.batches import Intent, Partition, Record, Span, cut, digest, due, read_record, resting
+from streams.core.landing.batches import (
+    Intent,
+    Partition,
+    Record,
+    Span,
+    cut,
+    digest,
+    due,
+    patience,
+    read_record,
+    resting,
+)
 from streams.core.landing.land import TABLES, Table
 from streams.io.clickhouse import StoreAway, StoreError
 from streams.io.rereading import reread_span
@@ -144,7 +155,10 @@ class BatchLander(MemberService):
 
     def _due(self, topic: str) -> bool:
         partitions = {held.tp.partition: partition for held, partition in self._ours(topic)}
-        return due(partitions, self._resting(topic), time.monotonic(), self.settings.land.linger_seconds)
+        received = [at for one in partitions.values() if (at := one.received_at) is not None]
+        age = self.clock().timestamp() - min(received) if received else 0.0
+        linger = patience(self.settings.land.linger_seconds, age)
+        return due(partitions, self._resting(topic), time.monotonic(), linger)
 
     def _ours(self, topic: str) -> list[tuple[Held, Partition]]:
         """The partitions of a topic that are ours and loaded."""

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from schemas.topics import CHARGES
 from streams.core.landing.batches import Intent, Partition, Record, distinct
-from streams.core.landing.land import TABLES, ChargeContent, Columns, Table, columns
+from streams.core.landing.land import TABLES, Columns, Table, columns
 from streams.metrics import Metrics
 
 STAGE = "land"
@@ -89,8 +89,7 @@ class Figures:
         self.metrics.events.labels("landed").inc(result.landed)
         self.metrics.events.labels("duplicate").inc(result.duplicate)
         for record in records:
-            if isinstance(record.content, ChargeContent) and record.content.batch.block.count:
-                received = record.content.batch.block.micros("received_at")[0] / 1e6
+            if (received := record.received_at) is not None:
                 self.metrics.landed_seconds.observe(max(0.0, at.timestamp() - received))
 
     def lag(self, tp: TopicPartition, records: int) -> None:

@@ -17,6 +17,9 @@ from typing import NamedTuple
 from streams.core.columns.reading import Unreadable
 from streams.core.landing.land import ChargeContent, Content, Table
 
+LATE = 5.0  # seconds since its events arrived: what is so late is better landed cheaply, in a fuller batch
+MOST_PATIENCE = 4.0  # times as long as others, that it waits at most
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -30,6 +33,14 @@ class Record:
     def rows(self) -> int:
         """Its rows in the table; an empty record counts as one, so that empty ones don't pile up without bound."""
         return max(1, self.content.size)
+
+    @property
+    def received_at(self) -> float | None:
+        """When its first event arrived, in epoch seconds; None where it has none."""
+        content = self.content
+        if not isinstance(content, ChargeContent) or not content.size:
+            return None
+        return float(content.batch.block.micros("received_at")[0]) / 1e6
 
 
 class Span(NamedTuple):
@@ -122,17 +133,24 @@ class Partition:
         self.committed = self.unread = committed
         self.rows = 0
         self._records: list[Record] = []
-        self._polls: list[tuple[int, float]] = []  # the last offset of each, and when it was: records wait since then
+        self._polls: list[tuple[int, float, float | None]] = []
+        """The last offset of each, when it was, for records wait since then, and when its first event arrived."""
 
     @property
     def waiting_since(self) -> float | None:
         """When the oldest record that waits was polled; None where none does."""
         return self._polls[0][1] if self._polls else None
 
+    @property
+    def received_at(self) -> float | None:
+        """When the first event that waits arrived, about, in epoch seconds; None where none does."""
+        return next((received for _, _, received in self._polls if received is not None), None)
+
     def add(self, records: Sequence[Record], now: float) -> None:
         """Take what was polled at `now`. Records come in order, from `committed` on."""
         if records:
-            self._polls.append((records[-1].offset, now))
+            received = next((at for record in records if (at := record.received_at) is not None), None)
+            self._polls.append((records[-1].offset, now, received))
             self.unread = records[-1].offset + 1
         self._records.extend(records)
         self.rows += sum(record.rows for record in records)
@@ -158,6 +176,15 @@ def due(partitions: Mapping[int, Partition], resting: Container[int], now: float
     """Whether what waits of some partitions has waited for `linger`, or is a batch: none of them is to be read now."""
     waiting = [since for partition in partitions.values() if (since := partition.waiting_since) is not None]
     return bool(waiting) and (all(number in resting for number in partitions) or now - min(waiting) >= linger)
+
+
+def patience(linger: float, age: float) -> float:
+    """How long records wait where others wait for `linger`, when their events arrived `age` seconds ago.
+
+    While `price` works on a backlog `land` has none of its own: it would land what came since the last batch, a half or
+    a third of one, and an insert costs much however little is in it.
+    """
+    return linger * min(MOST_PATIENCE, max(1.0, age / LATE))
 
 
 def resting(partitions: Mapping[int, Partition], ends: Mapping[int, int], rows: int) -> frozenset[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from random import Random
@@ -17,6 +18,7 @@ from schemas.records import ChargeRecord
 from schemas.topics import ALERTS, CHARGES, DEAD_LETTERS, FINDINGS
 from schemas.watch import Mark
 from streams.core.columns.block import Unfit, exact, identity_of
+from streams.core.columns.packed import pack, pulse
 from streams.core.landing.batches import (
     Batch,
     Partition,
@@ -26,6 +28,7 @@ from streams.core.landing.batches import (
     digest,
     distinct,
     due,
+    patience,
     read_record,
     resting,
 )
@@ -158,6 +161,25 @@ def test_a_batch_is_due_when_nothing_is_to_be_read_or_the_oldest_record_has_wait
     assert due(partitions, {0, 1}, 101.0, linger=1.0)
     assert due(partitions, {0, 1, 2}, 100.9, linger=1.0)
     assert not due({0: Partition(0)}, {0}, 999.0, linger=0.0)
+
+
+def test_what_is_late_already_waits_for_a_fuller_batch_within_bounds() -> None:
+    assert [patience(0.5, age) for age in (-9.0, 0.0, 5.0, 10.0, 20.0, 999.0)] == [0.5, 0.5, 0.5, 1.0, 2.0, 2.0]
+
+
+def test_what_waits_knows_when_its_first_event_arrived() -> None:
+    partition = Partition(4)
+    assert partition.received_at is None
+    partition.add([read(pack(pulse()), offset=4)], 100.0)
+    assert partition.received_at is None
+    first, second = charge(5), charge(6, received_at=NOON + timedelta(seconds=30))
+    partition.add([read(pack(pulse()), offset=5), read(charges(first), offset=6)], 101.0)
+    partition.add([read(charges(second), offset=7)], 131.0)
+    assert partition.received_at == first.received_at.timestamp()
+    partition.take(3)
+    assert partition.received_at == second.received_at.timestamp()
+    partition.take(1)
+    assert partition.received_at is None
 
 
 def test_who_has_its_share_of_a_batch_waits_for_who_has_more_to_read() -> None:
