@@ -221,7 +221,7 @@ def test_an_update_costs_some_microseconds(name: str) -> None:
     """By the cheapest of many batches, so that a busy machine makes no difference. A slow one, where `MOST_STEPS` steps
     of a plain loop take longer than that, has as long as they take.
 
-    A step is some 1.0 us where `drift-record` takes 4.5 us and those of spend 7.3 to 8 us an update.
+    A step is some 1.0 us where `drift-record` takes 4.5 us and those of spend 7 to 8 us an update.
     """
     detector, batch = DETECTORS[name](), 100
     history = noisy_days(60 * batch)

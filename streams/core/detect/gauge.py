@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from streams.core.detect.heights import Habits, Heights
 
 SPANS = (1, 3, 10)  # windows
-LONGEST = SPANS[-1]
+_, MIDDLE, LONGEST = SPANS
 FEW = 20  # windows: a usual of fewer would let ordinary windows set records that hide the next incident
 MARGINS = (log(1.7), log(1.5), log(1.4))  # how far beyond the record, per span
 CLEARLY = 0.5  # of the margin, that the next must be above a habit
@@ -107,8 +107,8 @@ class Gauge(ABC):
         """Take the window in without scoring it: set `values`, the ratio of each span, and `logs`, how far each is
         above the usual or `upper`, the larger of them; 0 where it isn't."""
         self.refresh()
-        reference = self.reference = max(self.usual, upper)
-        nums, dens = self.nums, self.dens
+        usual, nums, dens = self.usual, self.nums, self.dens
+        reference = self.reference = max(usual, upper)
         nums.append(num)
         dens.append(den)
         self.skip = (self.skip << 1) & 0x7FF
@@ -116,26 +116,26 @@ class Gauge(ABC):
         base = reference + little
         if base <= 0:
             return
-        logs, values, above = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], False
         seen, more = len(nums), pad * reference
-        for index, span in enumerate(SPANS):
-            if seen < span:
-                break
-            if index:
-                num, den = sum(nums[-span:]), sum(dens[-span:])
-            value = values[index] = (num + more) / (den + pad)
-            if value + little > base:
-                ratio, above = (value + little) / base, True
-                logs[index] = log(ratio) if ratio < HUGE else LOG_HUGE
+        values = [(num + more) / (den + pad), 0.0, 0.0]
+        if seen >= MIDDLE:  # spelt out: this is done for every window of every series
+            values[1] = (sum(nums[-MIDDLE:]) + more) / (sum(dens[-MIDDLE:]) + pad)
+        if seen >= LONGEST:
+            values[2] = (sum(nums[-LONGEST:]) + more) / (sum(dens[-LONGEST:]) + pad)
         self.values = values
-        if above:
-            self.logs = logs
+        logs = NO_LOGS
+        for index, value in enumerate(values):
+            if value + little > base and seen >= SPANS[index]:
+                ratio = (value + little) / base
+                logs = [0.0, 0.0, 0.0] if logs is NO_LOGS else logs
+                logs[index] = log(ratio) if ratio < HUGE else LOG_HUGE
+        self.logs = logs
 
     def refresh(self) -> None:
         """Set `usual`: while few windows are old enough to be smoothed, from all but the newest."""
-        num, den = self.num, self.den
-        if self.seen < FEW:
-            num, den = self.seen * num + sum(self.nums), self.seen * den + sum(self.dens)
+        num, den, seen = self.num, self.den, self.seen
+        if seen < FEW:
+            num, den = seen * num + sum(self.nums), seen * den + sum(self.dens)
         self.usual = num / den if den > 0 else 0.0
 
     def learn(self, seconds: float, life: float, *, usual: bool, suspect: bool) -> None:
@@ -147,7 +147,8 @@ class Gauge(ABC):
         if usual:
             self._watch_stray(suspect=suspect)
             self.heights.learn(self.values, suspect=suspect)
-            self._watch_records(suspect=suspect)
+            if suspect or logs is not NO_LOGS or self.held is not NO_LOGS:  # else it is above nothing
+                self._watch_records(suspect=suspect)
         else:
             self.skip |= 1
             if logs is not NO_LOGS:

@@ -35,7 +35,7 @@ class Heights:
         if held is not NOTHING:
             values, self.held = [max(pair) for pair in zip(held, values, strict=True)], NOTHING
         if values[0] > now[0] or values[1] > now[1] or values[2] > now[2]:  # seldom, and this is done for every window
-            self.now = [max(pair) for pair in zip(now, values, strict=True)]
+            self.now = [max(now[0], values[0]), max(now[1], values[1]), max(now[2], values[2])]
 
     @property
     def is_settled(self) -> bool:
