@@ -111,6 +111,26 @@ def test_a_charge_comes_back_as_it_went_in(store: ClickHouseStore) -> None:
     assert row == {**given.model_dump(), "sign": 1, "revision": 0, "reprice_id": ""}
 
 
+def test_texts_and_mappings_of_many_charges_come_back_as_they_went_in(store: ClickHouseStore) -> None:
+    """They are sent as dictionaries, with the keys of mappings as dictionaries within."""
+    given = [
+        charge(
+            1000 + n, model=f"model {n % 300}" if n % 7 else "", principal=f"key-{n}", team="größe" if n % 2 else "b",
+            tags={f"tag {n % 3}": str(n % 5), "app": ""} if n % 11 else {},
+            unit_prices={"input": Decimal(n), "output": Decimal("0.5")} if n < 400 else {},
+        )
+        for n in range(1000)
+    ]  # fmt: skip
+    put(store, CHARGES, charges(*given[:500]), charges(*given[500:501]), charges(*given[501:], partition=1))
+    names = ("id", "model", "principal", "team", "tags", "unit_prices")
+    rows = store.query(f"SELECT {', '.join(names)} FROM charges ORDER BY id")  # noqa: S608  our own words
+    assert rows == [{name: getattr(one, name) for name in names} for one in given]
+    sources = "SELECT source_topic AS t, source_partition AS p, count() AS n FROM charges GROUP BY t, p ORDER BY p"
+    assert store.query(sources) == [
+        {"t": "usage.token-calls", "p": 0, "n": 501}, {"t": "usage.token-calls", "p": 1, "n": 499},
+    ]  # fmt: skip
+
+
 def test_times_beyond_a_century_and_many_months_in_one_batch_land(store: ClickHouseStore) -> None:
     months = [charge(n, time=NOON.replace(year=2000 + n // 12, month=1 + n % 12, day=1)) for n in range(150)]
     odd = charge(999, type=LINE_ITEM, period_start=NOON.replace(year=1), period_end=NOON.replace(year=9999))

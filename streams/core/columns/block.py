@@ -195,6 +195,16 @@ class Block:
             values = [mapping(name, text) for text in values]
         return coded.indices.to_numpy().astype(np.int64), values
 
+    def coded(self, name: str) -> pa.DictionaryArray:
+        """A text of every charge, or the text of its mapping, as a dictionary."""
+        array = self.columns.get(name)
+        if array is None:
+            value = self.shared(name)
+            text = mapping_text(value) if name in MAPPINGS else value
+            once = np.zeros(self.count, dtype=np.int32)
+            return pa.DictionaryArray.from_arrays(pa.array(once), pa.array([text], pa.string()))
+        return array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+
     def has(self, name: str, value: Any) -> Mask:
         """Which charges have this value in a field."""
         codes, values = self.codes(name)
@@ -225,11 +235,11 @@ class Block:
         if array is None:
             value = self.shared(name)
             if name in MAPPINGS:
-                return _maps(kind, [value]).take(pa.array(np.zeros(self.count, dtype=np.int64)))
+                return maps(kind, [value]).take(pa.array(np.zeros(self.count, dtype=np.int64)))
             return _repeat(value, kind, self.count)
         if name in MAPPINGS:
             coded, values = self.codes(name)
-            return _maps(kind, values).take(pa.array(coded))
+            return maps(kind, values).take(pa.array(coded))
         return array.cast(kind) if pa.types.is_dictionary(array.type) else array
 
     def digests(self) -> npt.NDArray[np.uint64]:
@@ -473,7 +483,8 @@ def _repeat(value: Any, kind: pa.DataType, count: int) -> pa.Array:
     return pa.nulls(count, kind) if value is None else pa.repeat(pa.scalar(value, type=kind), count)
 
 
-def _maps(kind: pa.DataType, values: Sequence[dict[str, Any]]) -> pa.Array:
+def maps(kind: pa.DataType, values: Sequence[dict[str, Any]]) -> pa.MapArray:
+    """Mappings as a column of this type."""
     offsets = pa.array([0, *accumulate(map(len, values))], type=pa.int32())
     keys = pa.array(list(chain.from_iterable(values)), type=kind.key_type)
     items = list(chain.from_iterable(one.values() for one in values))

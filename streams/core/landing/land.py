@@ -21,7 +21,22 @@ from schemas.oncall import AlertAction, AlertChange, RemedyChange
 from schemas.records import Charge, DeadLetter
 from schemas.topics import ALERT_CHANGES, ALERTS, CHARGES, DEAD_LETTERS, FINDINGS, REMEDIES
 from schemas.watch import Alert, Decomposition, Finding, Mark
-from streams.core.columns.block import DEFAULTS, KINDS, PRICES, TIME, Block, Mask, Unfit, exact, identity_of
+from streams.core.columns.block import (
+    DEFAULTS,
+    KINDS,
+    MAPPINGS,
+    PRICES,
+    TEXTS,
+    TIME,
+    UNIQUE,
+    Block,
+    Mask,
+    Unfit,
+    exact,
+    identity_of,
+    mapping,
+    maps,
+)
 from streams.core.columns.packed import ChargeBatch, unpack
 from streams.core.columns.reading import parsed
 
@@ -125,23 +140,32 @@ def _charges(batches: Sequence[ChargeBatch], landed_at: datetime) -> pa.Table:
     blocks = [batch.block for batch in batches]
     made = {name: column for name in KINDS if (column := _column(blocks, name)) is not None}
     sizes = [block.count for block in blocks]
-    lineage = (pa.string(), pa.int32())
-    for name, kind, values in zip(LINEAGE, lineage, zip(*((b.topic, b.partition) for b in batches), strict=True)):  # noqa: B905
-        made[name] = pa.chunked_array([pa.repeat(pa.scalar(v, kind), n) for v, n in zip(values, sizes, strict=True)])
+    topics = pa.array([batch.topic for batch in batches]).dictionary_encode()
+    made[LINEAGE[0]] = topics.take(pa.array(np.repeat(np.arange(len(batches)), sizes)))
+    made[LINEAGE[1]] = pa.array(np.repeat([batch.partition for batch in batches], sizes), pa.int32())
     made[LINEAGE[-1]] = pa.chunked_array([pa.array(block.records) for block in blocks])
     made["landed_at"] = pa.repeat(pa.scalar(landed_at, TIME), sum(sizes))
     return pa.table(made).combine_chunks()
 
 
 def _column(blocks: Sequence[Block], name: str) -> pa.ChunkedArray | None:
+    """A field of all charges; texts, and the keys of mappings, as dictionaries, which ClickHouse takes as they are."""
     if not any(name in block.columns for block in blocks):
         shared = [block.shared(name) for block in blocks]
         if all(value == shared[0] for value in shared):
             if not shared[0] and shared[0] == DEFAULTS.get(name):  # "", no tokens, no cost known; a cost of 0 is said
                 return None
-            whole = Block(sum(block.count for block in blocks), {name: shared[0]})
-            return pa.chunked_array([whole.column(name)])
-    return pa.chunked_array([block.column(name) for block in blocks])
+            blocks = [Block(sum(block.count for block in blocks), {name: shared[0]})]
+    if name in MAPPINGS:
+        return pa.chunked_array([_mappings(blocks, name)])
+    of_texts = name in TEXTS - UNIQUE
+    return pa.chunked_array([block.coded(name) if of_texts else block.column(name) for block in blocks])
+
+
+def _mappings(blocks: Sequence[Block], name: str) -> pa.MapArray:
+    coded = pa.concat_arrays([block.coded(name) for block in blocks])
+    once = maps(KINDS[name], [mapping(name, text) for text in coded.dictionary.to_pylist()])
+    return pa.MapArray.from_arrays(once.offsets, once.keys.dictionary_encode(), once.items).take(coded.indices)
 
 
 def read_charges(value: bytes) -> ChargeContent:

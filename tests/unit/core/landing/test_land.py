@@ -10,6 +10,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +56,27 @@ def test_a_charge_becomes_a_row_that_names_its_source_record() -> None:
     assert row["effective_cost"] == Decimal("0.1234567890125")
     assert row["billed_cost"] is None  # missing is not zero
     assert row["landed_at"] == NOON
+
+
+def test_a_text_or_a_key_of_a_mapping_stands_once_however_many_rows_have_it() -> None:
+    """ClickHouse takes a dictionary as it is; of plain texts it makes one, by looking up each row's."""
+    tagged = [{"app": "a", "tier": "1"}, {"app": "b"}, {}, {"tier": "1", "app": "a"}, {"app": "a", "tier": "1"}]
+    prices = [{"input": Decimal(n), "output": Decimal("0.5")} for n in (1, 2, 1, 1, 3)]
+    some = [
+        charge(n, team="ab"[n % 2], tags=tags, unit_prices=price)
+        for n, (tags, price) in enumerate(zip(tagged, prices, strict=True))
+    ]
+    records = [read(charges(*some[:3])), read(charges(*some[3:4])), read(charges(*some[4:], offset=7, partition=1))]
+    table = columns(CHARGE_TABLE, [record.content for record in records], NOON)
+    assert isinstance(table, pa.Table)
+    texts = [table["team"].chunk(0), table["tags"].chunk(0).keys, table["unit_prices"].chunk(0).keys]
+    assert [sorted(each.dictionary.to_pylist()) for each in texts] == [["a", "b"], ["app", "tier"], ["input", "output"]]
+    rows = rows_of(table)
+    assert [(row["team"], row["tags"], row["unit_prices"]) for row in rows] == [
+        (one.team, one.tags, one.unit_prices) for one in some
+    ]
+    lineage = [(row["source_topic"], row["source_partition"], row["source_offset"]) for row in rows]
+    assert lineage == [("usage.token-calls", 0, 0)] * 4 + [("usage.token-calls", 1, 7)]
 
 
 @pytest.mark.parametrize(
