@@ -177,6 +177,31 @@ def test_charges_are_merged_by_tens(store: ClickHouseStore) -> None:
     assert "merge_selector_base = 10" in store.query(engine)[0]["engine_full"]
 
 
+@pytest.mark.parametrize("table", ["charges", "seen"])
+def test_no_statistics_are_made_where_all_rows_go(store: ClickHouseStore, table: str) -> None:
+    if table == "charges":
+        put(store, CHARGES, charges(charge(1)))
+    else:
+        store.claim(intent(1), [b"0" * 16])
+    store.command("OPTIMIZE TABLE {table:Identifier} FINAL", {"table": table})
+    made = "SELECT sum(length(statistics)) AS n FROM system.parts_columns WHERE active " \
+           "AND database = currentDatabase() AND table = {table:String}"  # fmt: skip
+    assert store.query(made, {"table": table}) == [{"n": 0}]
+
+
+def test_an_event_is_found_by_its_id_in_what_is_inserted_and_by_the_index_in_what_is_merged(
+    store: ClickHouseStore,
+) -> None:
+    index = "SELECT sum(secondary_indices_compressed_bytes) AS bytes FROM system.parts WHERE active " \
+            "AND database = currentDatabase() AND table = 'charges'"  # fmt: skip
+    found = "SELECT id FROM charges WHERE id = 'call-2'"
+    put(store, CHARGES, charges(charge(1), charge(2)))
+    assert (store.query(index), store.query(found)) == ([{"bytes": 0}], [{"id": "call-2"}])
+    store.command("OPTIMIZE TABLE charges FINAL")
+    assert store.query(index)[0]["bytes"] > 0
+    assert store.query(found) == [{"id": "call-2"}]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_answers(store: ClickHouseStore, view: str) -> None:
     put(store, CHARGES, charges(charge(1), charge(2, price_status="unpriced", effective_cost_usd=None)))
