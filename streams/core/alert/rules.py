@@ -12,7 +12,7 @@ from streams.core.severity import SeverityRules
 DAY_SECONDS = Decimal(86_400)
 LOUDNESS = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 UNHURRIED = frozenset({
-    FindingKind.NEW_SERIES, FindingKind.UNPRICED, FindingKind.UNALLOCATED, FindingKind.IDLE,
+    FindingKind.NEW_SERIES, FindingKind.UNPRICED, FindingKind.UNALLOCATED, FindingKind.IDLE, FindingKind.DROP,
 })  # fmt: skip
 """Kinds that are no emergency by themselves: they page by what was spent, not by what may come."""
 

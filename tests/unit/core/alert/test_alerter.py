@@ -112,7 +112,7 @@ def test_what_was_over_before_it_could_be_known_is_still_said() -> None:
         (FindingKind.SPIKE, 0.09, 500.0, "open", False),  # a first part of the minimum must be spent
         (FindingKind.SPIKE, 0.1, 4.9, "closed", False),
         (FindingKind.DROP, -5.0, 0.0, "open", True),
-        (FindingKind.DROP, -1.0, -10.0, "open", True),
+        (FindingKind.DROP, -1.0, -10.0, "open", False),  # a silent meter costs nothing while one makes sure
         (FindingKind.NEW_SERIES, 1.0, 50.0, "open", False),
         (FindingKind.UNPRICED, 1.0, 50.0, "open", False),
         (FindingKind.UNALLOCATED, 1.0, 50.0, "open", False),
