@@ -12,7 +12,10 @@ from streams.core.detect.slope import is_slope
 SPANS = (3, 6)  # hours, judged together
 FLOORS = (0.5, 0.33)  # log-ratio, per span: never call less than this a creep
 MARGINS = (0.2, 0.15)  # how far beyond the record, per span
-NOISES = 3.0  # of these mean deviations a creep must be
+NOISES = 3.0  # of these mean deviations a creep must be,
+NOISES_SURE = 2.5  # or so many, once they are
+SURE = 5 * 24  # ordinary hours that must have been seen: a week, without what a profile needs and what was unusual
+LOWS = 3.0  # times as far above the usual as the newest hours were below it for long
 NOISE_HOURS = 96
 WILD = 2.0  # log-ratio: an hour that strays further says no more of the noise
 KNOWN = 48  # hours of profile needed
@@ -58,12 +61,13 @@ class Creep:
         means = [min(sum(logs[-span:]) / span, median(logs[-span:])) for span in SPANS]
         if len(logs) < LEAST or all(mean <= floor for mean, floor in zip(means, FLOORS, strict=True)):
             return 0.0
-        restless = max(self.noise, -sorted(logs)[len(logs) // LOW])
+        noises = NOISES_SURE if self.seen >= SURE else NOISES
+        restless = max(noises * self.noise, -LOWS * sorted(logs)[len(logs) // LOW])
         score = max(self._score(index, mean, restless) for index, mean in enumerate(means))
         return score if score <= 1.0 or is_slope(logs) else 1.0
 
     def _score(self, index: int, mean: float, restless: float) -> float:
-        score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], NOISES * restless)
+        score = mean / max(FLOORS[index], self.records[index] + MARGINS[index], restless)
         return max(score, min(mean / FLOORS[index], self._beyond(index)))
 
     def _beyond(self, index: int) -> float:

@@ -74,6 +74,15 @@ class WeekProfile:
         costs = [hours[at] / volumes[at] for at in SIZERS[place][: 3 * days] if volumes[at] > 0]
         self.size = max(costs) if costs else 0.0
 
+    def usual(self, hour: int) -> float:
+        """What is expected of this hour, which was looked at, in USD: as much as the days before say, and half of what
+        a week ago was beyond them. On Mondays the days before were a weekend. Of a week ago two hours are read, so that
+        one burst is not taken for a habit."""
+        if self.seen < HOURS:
+            return self.mid
+        week_ago = (self.hours[hour % HOURS] + self.hours[(hour + 1) % HOURS]) / 2
+        return (self.mid + max(self.mid, week_ago)) / 2
+
     def to_json(self) -> list[Any]:
         return [
             self.hour, self.seen, self.mid, self.upper, self.size, self.hours.tolist(), self.volumes.tolist(),

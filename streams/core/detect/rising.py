@@ -69,7 +69,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
     week = series.hours.week
     if week is None or week.seen < KNOWN or series.meter == "gpu_usage":
         return []  # clusters fill and empty over hours, as their work does
-    usual = week.mid
+    usual = week.usual(series.hours.hour)
     case = series.cases.get(FindingKind.CREEP)
     if case is not None:
         usual = case.expects(usual)
@@ -83,7 +83,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return []  # each payer has its own creep; and a key that calls one model more may call another less
     spent = series.hours.usd
     little = LITTLE * series.gauges.mean * HOUR / bucket.seconds
-    score = series.creep.hour(spent, week.mid, little)
+    score = series.creep.hour(spent, usual, little)
     if score <= 1.0 or spent - usual < bucket.rules.min_excess_usd * MATTERS:
         series.creep.learn()
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from math import sin, tau
+from math import exp, sin, tau
 from random import Random
 
 import pytest
@@ -123,6 +123,17 @@ class TestCreep:
         told = stream.feed(service, weekend)
         assert FindingKind.CREEP not in {finding.kind for finding in told}
 
+    @pytest.mark.parametrize(("last_week", "told"), [(True, False), (False, True)])
+    def test_a_day_that_fills_as_the_same_day_did_a_week_ago_is_not(self, last_week: bool, told: bool) -> None:
+        rising, plain = [1.06**hour for hour in range(24)], [1.0] * 24
+        levels = [*(rising if last_week else plain), *plain * 6, *rising]
+        stream = Stream(seconds=HOUR, meter="line_item")
+        found = stream.feed(
+            key(service="db"),
+            [tokens(round(sums.requests * level)) for level, sums in zip(levels, hourly(8), strict=True)],
+        )
+        assert (FindingKind.CREEP in {finding.kind for finding in found}) is told
+
     @pytest.mark.parametrize("seed", range(5))
     def test_a_step_is_left_to_spikes_for_as_long_as_it_lasts(self, seed: int) -> None:
         creep, rng = Creep(), Random(seed)
@@ -138,6 +149,17 @@ class TestCreep:
         for level in [*[1.0] * 96, *[night] * 10, *[1.0] * 14, *rise]:
             scores.append(creep.hour(level * rng.gauss(1, 0.05), 1.0, 0.02))
             creep.learn()
+        assert (max(scores) > 1.0) is told
+
+    @pytest.mark.parametrize(("known", "told"), [(60, False), (120, True)])
+    def test_what_strays_by_half_from_hour_to_hour_is_told_when_that_is_known(self, known: int, told: bool) -> None:
+        creep, rng = Creep(), Random(3)
+        strays = [rng.choice([-0.4, 0.4]) for _ in range(142)]
+        scores = []
+        for hour, stray in enumerate(strays[-known - 22 :]):
+            scores.append(creep.hour(exp(stray) * 1.06 ** max(0, hour - known), 1.0, 0.02))
+            creep.learn()
+        assert max(scores[: known + 10]) <= 1.0
         assert (max(scores) > 1.0) is told
 
     def test_what_strays_by_days_is_told_when_it_costs_twice_what_it_ever_did(self) -> None:
