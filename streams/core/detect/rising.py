@@ -18,6 +18,8 @@ from streams.core.severity import MANY_TIMES
 APART = {"gpu_usage", "line_item"}
 """Where one incident is told from another within it. Requests come as they please, and theirs have bursts of their
 own."""
+BARELY = 1.1  # of the score that is unusual: up to there, one window more or less decides
+AGAIN = 3  # windows in a row that must say so where requests come as they please
 NONE: Expected = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -37,7 +39,7 @@ def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected
             case.basis = basis
         case.settle()
         return series.go_on(case, bucket, calm=series.gauges.is_calm(case.basis, level, case.height))
-    if basis < 0 or FindingKind.NEW_SERIES in series.cases:
+    if basis < 0 or FindingKind.NEW_SERIES in series.cases or _may_pass(series, readings[basis], basis):
         return []
     stretch = series.suspicion.take()
     if stretch is None:
@@ -48,6 +50,13 @@ def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected
     case = Case(FindingKind.SPIKE, stretch, bucket.end, bucket.end, basis, reading.score, height, expected[LEVEL], mid)
     case.settle()
     return series.open(case, bucket)
+
+
+def _may_pass(series: Series, reading: Reading, basis: int) -> bool:
+    """Whether it is barely unusual, and not for long yet: a burst of requests often comes so far, a loop soon goes
+    further or stays."""
+    by_requests = series.meter == "token_call" and basis == LEVEL
+    return by_requests and reading.score <= BARELY and series.suspicion.run < AGAIN
 
 
 def _another(

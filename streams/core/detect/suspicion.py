@@ -11,19 +11,22 @@ from streams.core.detect.parts import put
 
 SUSPECT = 0.5  # of the score that is unusual
 PATIENCE = 3  # windows without suspicion that end it
+FIELDS_V1 = 2  # of the state before it counted unusual windows
 
 
 class Suspicion:
     """The stretch under suspicion, if there is one."""
 
-    __slots__ = ("quiet", "stretch")
+    __slots__ = ("quiet", "run", "stretch")
 
     def __init__(self) -> None:
         self.stretch: Stretch | None = None
         self.quiet = 0  # windows since it was last fed
+        self.run = 0  # unusual windows in a row, up to now
 
     def feed(self, bucket: Bucket, readings: Readings, expected: Expected, *, unusual: bool, allowed: bool) -> None:
         """Take in a window."""
+        self.run = self.run + 1 if unusual else 0
         level, size, rate = readings
         odd = level.now > SUSPECT or size.now > SUSPECT or rate.now > SUSPECT or level.score - SUSPECT > SUSPECT
         if (odd and allowed) or unusual:
@@ -41,15 +44,16 @@ class Suspicion:
 
     def take(self) -> Stretch | None:
         """The stretch, which from now on belongs to a finding."""
-        stretch, self.stretch = self.stretch, None
+        stretch, self.stretch, self.run = self.stretch, None, 0
         return stretch
 
     def to_json(self) -> list[Any]:
-        return [self.stretch.to_json() if self.stretch is not None else None, self.quiet]
+        return [self.stretch.to_json() if self.stretch is not None else None, self.quiet, self.run]
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Suspicion:
         suspicion = cls()
         suspicion.stretch = Stretch.from_json(state[0]) if state[0] is not None else None
         suspicion.quiet = state[1]
+        suspicion.run = state[FIELDS_V1] if len(state) > FIELDS_V1 else 0
         return suspicion

@@ -46,6 +46,38 @@ def test_ten_second_windows_and_five_minutes_of_history_are_enough() -> None:
     assert finding.cadence_seconds == 10
 
 
+def restless(count: int) -> list[Sums]:
+    rng = Random(1)
+    return [tokens(max(1, round(rng.gauss(50, 12)))) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("requests", "windows", "after"),
+    [
+        (180, 1, None),  # hardly more than is unusual, and gone
+        (200, 1, 1),  # clearly more
+        (180, 3, 3),
+        (122, 11, None),  # ten windows together are, hardly, and one more
+        (122, 12, 12),
+    ],
+)
+def test_what_is_barely_unusual_must_be_so_for_some_windows(requests: int, windows: int, after: int | None) -> None:
+    stream = Stream()
+    stream.feed(KEY, restless(1600))
+    began = stream.now
+    told = stream.feed(KEY, [*[tokens(requests)] * windows, *steady(10)])
+    assert {finding.detected_at for finding in told} == ({utc(began + after * MINUTE)} if after else set())
+
+
+def test_a_restart_forgets_no_window_that_was_barely_unusual() -> None:
+    stream = Stream()
+    stream.feed(KEY, [*restless(1600), *[tokens(122)] * 11])
+    state = json.loads(json.dumps(stream.watch.snapshot()))
+    stream.watch = Watch(stream.rules)
+    stream.watch.restore(state)
+    assert stream.feed(KEY, [tokens(122)])
+
+
 def test_a_series_that_is_warming_up_says_nothing() -> None:
     stream = Stream()
     assert stream.feed(KEY, [*steady(29), tokens(5000)]) == []
