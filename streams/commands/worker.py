@@ -10,6 +10,7 @@ import typer
 
 from streams import logs
 from streams.app import STAGES, Worker, run
+from streams.arrow import without_pandas
 from streams.collector import collect_rarely
 from streams.commands.common import ConfigOption, Failed, SetOption, UserError, settings_of
 from streams.io.checkpoints import CheckpointError
@@ -32,6 +33,7 @@ def worker(
     if unknown := [stage for stage in chosen if stage not in STAGES]:
         raise UserError(f"there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
     settings = settings_of(config, overrides)
+    without_pandas()
     collect_rarely()
     logs.configure()
     try:
