@@ -375,10 +375,16 @@ def identity_of(kind: str, *names: str) -> bytes:
 
 def identities_of(sources: Sequence[str], names: Sequence[str]) -> pa.Array:
     """What usage events are known by, from their sources and ids: `identity_of("usage", source, id)` of each."""
-    starts = {source: f"usage\0{len(source)}\0{source}\0" for source in set(sources)}
-    texts = [f"{starts[source]}{len(name)}\0{name}" for source, name in zip(sources, names, strict=True)]
-    digests = b"".join([hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts])
-    return pa.Array.from_buffers(IDENTITY, len(texts), [None, pa.py_buffer(digests)])
+    begun = {
+        source: hashlib.blake2b(f"usage\0{len(source)}\0{source}\0".encode(), digest_size=16) for source in set(sources)
+    }
+    ends = [f"{len(name)}\0{name}".encode() for name in names]
+    digests = []
+    for source, end in zip(sources, ends, strict=True):
+        hashed = begun[source].copy()  # takes a quarter less than to begin anew
+        hashed.update(end)
+        digests.append(hashed.digest())
+    return pa.Array.from_buffers(IDENTITY, len(digests), [None, pa.py_buffer(b"".join(digests))])
 
 
 def exact(value: Decimal) -> Decimal:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Charge
-from streams.core.columns.block import WASTE, Block, identity_of
+from streams.core.columns.block import WASTE, Block, identities_of, identity_of
 from streams.core.columns.dealing import Dealer
 from streams.core.columns.packed import ChargeBatch, pack, unpack
 from tests.support.records import charge, split
@@ -76,3 +77,10 @@ def test_no_partition_is_sent_the_texts_of_the_others() -> None:
     dealt = Dealer(16).deal(batch(charges, [0] * 400, 0, 0))
     assert len(dealt) == 16
     assert sum(len(pack(part)) for _, part in dealt) < WASTE * 400 * 110 + 16 * 2_000
+
+
+@pytest.mark.parametrize("name", ["a", "call-1", "Zürich", "a\0b", "x" * 512])
+def test_events_are_known_by_source_and_id_whatever_stands_beside_them(name: str) -> None:
+    sources, names = ["/a", "/gateways/llm", "/a", "/a"], [name, name, "other", f"{name}2"]
+    known = [identity_of("usage", *pair) for pair in zip(sources, names, strict=True)]
+    assert identities_of(sources, names).to_pylist() == known
