@@ -39,6 +39,9 @@ Mask = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]
 
 
+_NOBODY = pa.array([], type=IDENTITY)  # one for all: to make one takes microseconds
+
+
 class Unfit(ValueError):  # noqa: N818  an outcome, not an error of ours
     """A charge can't be put into columns. The text names the field and its problem, never the content."""
 
@@ -94,7 +97,7 @@ class Block:
     same: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, pa.Array] = field(default_factory=dict)
     records: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    identities: pa.Array = field(default_factory=lambda: pa.array([], type=IDENTITY))
+    identities: pa.Array = field(default_factory=lambda: _NOBODY)
 
     @classmethod
     def of(cls, charges: Sequence[Charge], records: Sequence[int]) -> Block:
