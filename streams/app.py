@@ -30,7 +30,7 @@ from streams.stages.alert import AlertService
 from streams.stages.detect import DetectService
 from streams.stages.land import LandService
 from streams.stages.owners import OwnersService
-from streams.stages.price import Gathering, Outlet, add_price_agents, counted, member_id, progress
+from streams.stages.price import BATCH_BYTES, Gathering, Outlet, add_price_agents, counted, member_id, progress
 from streams.stages.pulse import Beat, Pulse
 from streams.stages.roll import Layout, RollService
 from streams.stages.valve import Valve
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 STAGES = ("price", "land", "roll", "detect", "alert")
 WATCH_SECONDS = 1.0
-FETCHES_WAITING = 4  # of a usage topic, each of up to 16 MiB
+FETCHES_WAITING = 4  # of a usage topic, each of a partition
 
 
 def utc_now() -> datetime:
@@ -256,7 +256,7 @@ def faust_app(settings: Settings) -> faust.App:
         broker_session_timeout=settings.kafka.session_timeout_seconds,
         broker_rebalance_timeout=settings.kafka.rebalance_timeout_seconds,
         consumer_group_instance_id=settings.kafka.member or None,
-        consumer_max_fetch_size=max(topic.max_message_bytes for topic in USAGE_TOPICS),
+        consumer_max_fetch_size=max(BATCH_BYTES, *(topic.max_message_bytes for topic in USAGE_TOPICS)),
         datadir=folder,
     )
     app.transport = Transport(app.conf.broker_consumer, app)

@@ -25,12 +25,16 @@ def in_turn(work: Iterable[tuple[T, Sequence[ConsumerRecord]]]) -> Iterator[tupl
         yield from (portion for portion in together if portion is not None)
 
 
-def portions(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
-    """The records, as many at a time as may be taken in at once, one at least."""
+def portions(records: Sequence[ConsumerRecord], most: int | None = None) -> Iterator[Sequence[ConsumerRecord]]:
+    """The records, as many at a time as may be taken in at once, one at least.
+
+    `most` is how many bytes those may have, `PORTION_BYTES` by default.
+    """
+    most = PORTION_BYTES if most is None else most
     first = size = 0
     for number, record in enumerate(records):
         length = len(record.value or b"")
-        if number > first and (size + length > PORTION_BYTES or number - first >= PORTION_RECORDS):
+        if number > first and (size + length > most or number - first >= PORTION_RECORDS):
             yield records[first:number]
             first, size = number, 0
         size += length

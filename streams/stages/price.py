@@ -43,13 +43,16 @@ from streams.core.tag.owner import UNALLOCATED
 from streams.core.usage.charge import Charged, Charger, refused
 from streams.core.usage.decode import EPOCH, RawRecord
 from streams.metrics import Metrics
-from streams.stages.portions import PORTION_BYTES, PORTION_RECORDS, portions
+from streams.stages.portions import PORTION_RECORDS, portions
 from streams.stages.valve import Send, Valve
 
 log = structlog.get_logger()
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_SECONDS = 0.02
-MOST_WAITING = 16  # batches of a topic that wait to be charged
+# Of a partition, charged together, and fetched together for that: a batch costs something whatever its size. More would
+# let one partition of a backlog run ahead of the others, and fill the memory.
+BATCH_BYTES = 2 << 20
+MOST_WAITING = 8  # batches of a topic that wait to be charged
 
 
 @dataclass(slots=True)
@@ -207,10 +210,10 @@ class _Waiting:
     async def take(self) -> list[Batch]:
         """At least one batch, and what comes within a moment after it, as much as may be charged together."""
         taken = [await self._batches.get()]
-        if self._records < PORTION_RECORDS and self._bytes < PORTION_BYTES:
+        if self._records < PORTION_RECORDS and self._bytes < BATCH_BYTES:
             await asyncio.sleep(GATHER_SECONDS)
         records, size = len(taken[0].records), taken[0].size
-        while not self._batches.empty() and records < PORTION_RECORDS and size < PORTION_BYTES:
+        while not self._batches.empty() and records < PORTION_RECORDS and size < BATCH_BYTES:
             taken.append(self._batches.get_nowait())
             records += len(taken[-1].records)
             size += taken[-1].size
@@ -254,7 +257,7 @@ class Gathering(Service):
 
 def taken_apart(topic: str, event: Any) -> Iterable[Batch]:
     """The records of an event, as many as may be charged together at once. The last has the event."""
-    batches = [Batch([_raw(topic, record) for record in records], []) for records in portions(event.value)]
+    batches = [Batch([_raw(topic, record) for record in records], []) for records in portions(event.value, BATCH_BYTES)]
     batches[-1].events.append(event)
     return batches
 

@@ -119,7 +119,7 @@ def test_what_is_fetched_at_once_is_acked_with_its_last_record_only(monkeypatch:
     monkeypatch.setattr(portions, "PORTION_RECORDS", 2)
     assert parts(fetched(1, 1, 1, 1, 1)) == [([7, 8], 0), ([9, 10], 0), ([11], 1)]
     assert parts(fetched(1, 1)) == [([7, 8], 1)]
-    monkeypatch.setattr(portions, "PORTION_BYTES", 10)
+    monkeypatch.setattr(price, "BATCH_BYTES", 10)
     assert parts(fetched(10, 1, 30, 1)) == [([7], 0), ([8], 0), ([9], 0), ([10], 1)]
 
 
