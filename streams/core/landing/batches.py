@@ -17,7 +17,7 @@ from typing import NamedTuple
 from streams.core.columns.reading import Unreadable
 from streams.core.landing.land import ChargeContent, Content, Table
 
-LATE = 5.0  # seconds since its events arrived: what is so late is better landed cheaply, in a fuller batch
+LATE = 10.0  # seconds since its events arrived: what is later is better landed cheaply, in fuller batches
 MOST_PATIENCE = 4.0  # times as long as others, that it waits at most
 
 

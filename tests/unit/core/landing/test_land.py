@@ -186,7 +186,7 @@ def test_a_batch_is_due_when_nothing_is_to_be_read_or_the_oldest_record_has_wait
 
 
 def test_what_is_late_already_waits_for_a_fuller_batch_within_bounds() -> None:
-    assert [patience(0.5, age) for age in (-9.0, 0.0, 5.0, 10.0, 20.0, 999.0)] == [0.5, 0.5, 0.5, 1.0, 2.0, 2.0]
+    assert [patience(0.5, age) for age in (-9.0, 0.0, 10.0, 20.0, 40.0, 999.0)] == [0.5, 0.5, 0.5, 1.0, 2.0, 2.0]
 
 
 def test_what_waits_knows_when_its_first_event_arrived() -> None:
