@@ -159,7 +159,7 @@ class Roll(Section):
 class Land(Section):
     """Batches into ClickHouse."""
 
-    batch_rows: Annotated[int, Field(ge=1)] = 50_000
+    batch_rows: Annotated[int, Field(ge=1)] = 100_000
     linger_seconds: Annotated[float, Field(ge=0)] = 0.75  # up to four times as long for what arrived long ago
 
 

@@ -20,7 +20,7 @@ from streams.io import migrations
 from streams.io.clickhouse import ClickHouseStore, StoreAway, StoreRefused, connect
 from streams.io.clickhouse_server.process import EmbeddedClickHouse
 from streams.io.migrations import MigrationError
-from streams.settings import ClickHouse, SettingsError
+from streams.settings import ClickHouse, Land, SettingsError
 from streams.stages.landing import Store
 from tests.support.clickhouse import MemoryStore
 from tests.support.records import NOON, alert, charge, charges, dead_letter, finding, split
@@ -162,14 +162,15 @@ def test_states_and_dead_letters_come_back_as_they_went_in(store: ClickHouseStor
 
 
 def test_a_batch_is_one_file_and_what_is_merged_lies_by_column(store: ClickHouseStore) -> None:
+    rows = Land().batch_rows
     parts = "SELECT part_type, sum(rows) AS rows FROM system.parts WHERE active AND database = currentDatabase() " \
             "AND table = 'charges' GROUP BY part_type"  # fmt: skip
-    insert = "INSERT INTO charges (id, time) SELECT toString(number), '2026-11-02 09:00:00' FROM numbers(40000)"
-    store.command(insert)  # by SQL: making so many charges here would take long
-    assert store.query(parts) == [{"part_type": "Compact", "rows": 40_000}]
-    store.command(insert)
+    insert = "INSERT INTO charges (id, time) SELECT toString(number), '2026-11-02 09:00:00' FROM numbers({rows:UInt32})"
+    store.command(insert, {"rows": rows})  # by SQL: making so many charges here would take long
+    assert store.query(parts) == [{"part_type": "Compact", "rows": rows}]
+    store.command(insert, {"rows": rows})
     store.command("OPTIMIZE TABLE charges FINAL")
-    assert store.query(parts) == [{"part_type": "Wide", "rows": 80_000}]
+    assert store.query(parts) == [{"part_type": "Wide", "rows": 2 * rows}]
 
 
 def test_charges_are_merged_by_tens(store: ClickHouseStore) -> None:
