@@ -34,7 +34,9 @@ from tests.bench.workers import Idle
 from tests.support.commit import commit
 from tests.support.kafka import RealKafka
 
-PACKAGES = ("faust-streaming", "aiokafka", "river", "pydantic", "pyarrow", "clickhouse-connect", "chdb", "orjson")
+PACKAGES = (
+    "faust-streaming", "aiokafka", "river", "pydantic", "pyarrow", "clickhouse-connect", "chdb", "orjson", "msgspec",
+)  # fmt: skip
 PAGE, RESULT, SHORT_RESULT = Path("docs/performance.md"), Path("build/bench.json"), Path("build/bench-short.json")
 KEYS = 48
 
