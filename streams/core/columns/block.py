@@ -39,7 +39,8 @@ Mask = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]
 
 
-_NOBODY = pa.array([], type=IDENTITY)  # one for all: to make one takes microseconds
+# One for all: to make one takes microseconds. Of a buffer, for `pa.array` would look for pandas while this is imported.
+_NOBODY = pa.Array.from_buffers(IDENTITY, 0, [None, pa.py_buffer(b"")])
 
 
 class Unfit(ValueError):  # noqa: N818  an outcome, not an error of ours
