@@ -20,17 +20,13 @@ def in_turn(work: Iterable[tuple[T, Sequence[ConsumerRecord]]]) -> Iterator[tupl
     In a backlog a poll may bring a hundred thousand events of one partition. Taken in alone they would run far ahead of
     the others', and who merges what comes of them would hold all of it until those have caught up.
     """
-    cut = [[(held, some) for some in portions(records)] for held, records in work]
+    cut = [[(held, some) for some in portions(records, PORTION_BYTES)] for held, records in work]
     for together in zip_longest(*cut):
         yield from (portion for portion in together if portion is not None)
 
 
-def portions(records: Sequence[ConsumerRecord], most: int | None = None) -> Iterator[Sequence[ConsumerRecord]]:
-    """The records, as many at a time as may be taken in at once, one at least.
-
-    `most` is how many bytes those may have, `PORTION_BYTES` by default.
-    """
-    most = PORTION_BYTES if most is None else most
+def portions(records: Sequence[ConsumerRecord], most: int) -> Iterator[Sequence[ConsumerRecord]]:
+    """The records, as many at a time as may be taken in at once: of `most` bytes, one at least."""
     first = size = 0
     for number, record in enumerate(records):
         length = len(record.value or b"")

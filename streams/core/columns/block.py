@@ -190,23 +190,21 @@ class Block:
 
     def codes(self, name: str) -> tuple[Whole, list[Any]]:
         """For each charge the number of its value, and the distinct values of a text, count, bool or mapping."""
-        array = self.columns.get(name)
-        if array is None:
+        if name not in self.columns:
             return np.zeros(self.count, dtype=np.int64), [self.shared(name)]
-        coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        coded = self.coded(name)
         values = coded.dictionary.to_pylist()
         if name in MAPPINGS:
             values = [mapping(name, text) for text in values]
         return coded.indices.to_numpy().astype(np.int64), values
 
     def coded(self, name: str) -> pa.DictionaryArray:
-        """A text of every charge, or the text of its mapping, as a dictionary."""
+        """A text, count or bool of every charge, or the text of its mapping, as a dictionary."""
         array = self.columns.get(name)
         if array is None:
             value = self.shared(name)
-            text = mapping_text(value) if name in MAPPINGS else value
-            once = np.zeros(self.count, dtype=np.int32)
-            return pa.DictionaryArray.from_arrays(pa.array(once), pa.array([text], pa.string()))
+            once = pa.array([mapping_text(value)] if name in MAPPINGS else [value], _held_as(name))
+            return pa.DictionaryArray.from_arrays(pa.array(np.zeros(self.count, dtype=np.int32)), once)
         return array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
 
     def has(self, name: str, value: Any) -> Mask:
@@ -352,12 +350,17 @@ def joined(blocks: Sequence[Block]) -> Block:
     return out
 
 
+def _held_as(name: str) -> pa.DataType:
+    """What a column of this field holds."""
+    return pa.string() if name in MAPPINGS else KINDS[name]
+
+
 def _concatenated(name: str, blocks: Sequence[Block]) -> pa.Array:
     """A field of several blocks; texts and mappings as dictionaries."""
     arrays = [block.columns.get(name) for block in blocks]
     if all(array is not None and array.type == TEXT for array in arrays):
         return pa.concat_arrays(arrays)  # one dictionary for all, without writing out a text for each charge
-    kind = pa.string() if name in MAPPINGS else KINDS[name]
+    kind = _held_as(name)
     parts = []
     for block in blocks:
         array = block.columns.get(name)

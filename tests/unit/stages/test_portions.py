@@ -24,12 +24,9 @@ class Record:
         ([4], [1]),
     ],
 )
-def test_a_portion_has_so_many_bytes_or_one_record(
-    sizes: list[int | None], wanted: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(portions, "PORTION_BYTES", 10)
+def test_a_portion_has_so_many_bytes_or_one_record(sizes: list[int | None], wanted: list[int]) -> None:
     records: list[Any] = [Record(size) for size in sizes]
-    found = list(portions.portions(records))
+    found = list(portions.portions(records, 10))
     assert [len(some) for some in found] == wanted
     assert [one for some in found for one in some] == records
 
