@@ -6,7 +6,7 @@ it, event by event. Whatever is out of the ordinary, wrong or rare is left to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 import pyarrow as pa
-from msgspec.structs import astuple
 from pydantic import ValidationError
 
 from schemas.events import TOKEN_CALL, TokenCall, UsageEvent
@@ -29,7 +28,6 @@ from streams.core.columns.block import (
     Block,
     Mask,
     Whole,
-    identities_of,
     mapping_text,
     micros,
     moment,
@@ -40,20 +38,13 @@ from streams.core.price.schedule import Schedule
 from streams.core.price.tokens import Terms
 from streams.core.tag import OWNED, Owner
 from streams.core.usage.bounds import Bounds
-from streams.core.usage.plain import SAID, PlainCall, plain_call
+from streams.core.usage.rows import COUNTS, PROFILE, Key, Reading, Rows
 
 FEW = 8  # events for which columns are not worth their while
 MOST_PROFILES = 50_000  # names and tags are the producers': a flood of new ones must not fill the memory
 MOST_UNITS = 2**63 - 1
 UNKNOWN = -1  # for when a record came to the broker
-TOKENS = (
-    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
-    "cache_creation_1h_input_tokens", "reasoning_output_tokens",
-)  # fmt: skip
-PROFILE = (
-    "source", "provider", "model", "operation", "batch", "service_tier", "principal", "account", "region", "tags",
-)  # fmt: skip
-"""What a call's profile depends on."""
+NOWHERE = np.zeros(0, dtype=np.int64)
 
 
 class Prices(Protocol):
@@ -78,19 +69,18 @@ class Profile:
     terms: Schedule[Terms]
 
 
-@dataclass(slots=True)
-class _Rows:
-    """Plain calls by column. `good` says which of them are plain still, `places` where they stand among the events."""
+class _Calls:
+    """Plain calls while they are charged. `good` says which of them are plain still; times are in microseconds."""
 
-    places: Whole
-    columns: dict[str, Sequence[Any]]
-    good: Mask
-    counts: dict[str, Whole] = field(default_factory=dict)
-    times: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    def __init__(self, rows: Rows, good: Mask) -> None:
+        self.rows = rows
+        self.good = good
+        self.counts = dict(zip(COUNTS, rows.counts, strict=True))
+        self.times = np.zeros(len(good), dtype=np.int64)
 
-    def refuse(self, which: Iterable[int]) -> None:
+    def refuse(self, which: Whole) -> None:
         """These are not plain."""
-        self.good[list(which)] = False
+        self.good[which] = False
 
 
 @dataclass(slots=True)
@@ -114,72 +104,48 @@ class Calls:
         self._oldest = micros(datetime(bounds.oldest_year, 1, 1, tzinfo=UTC))
         self._latest = micros(datetime(bounds.latest_year, 1, 1, tzinfo=UTC))
         self._future = bounds.max_future // MICROSECOND
-        self._numbers: dict[tuple[Any, ...], int] = {}  # of profiles, by what is said
-        self._known: list[Profile | None] = []
+        self._profiles = _Profiles(self._profile)
         self._version = owners.version
 
-    def charge(self, items: Sequence[object], received: Whole) -> tuple[Block, Whole]:
-        """The charges of the plain calls among events, parsed or read as such, and where these stand.
+    def reading(self) -> Reading:
+        """Takes events in, for one `charge`."""
+        if self._version != self._owners.version or len(self._profiles) > MOST_PROFILES:
+            self._version = self._owners.version
+            self._profiles = _Profiles(self._profile)
+        return Reading(self._profiles.__getitem__)
+
+    def charge(self, reading: Reading, received: Whole) -> tuple[Block, Whole]:
+        """The charges of the plain calls among the events that were taken in, and where these stand.
 
         `received` is when each event's record came to the broker, in microseconds; UNKNOWN when a file is replayed.
         """
-        rows = _rows(items)
-        if len(rows.places) < FEW:
-            return Block(0), rows.places[:0]
+        rows = reading.rows(least=FEW)
+        if rows is None:
+            return Block(0), NOWHERE
         try:
-            return self._charge(rows, received)
-        except (
-            pa.ArrowException,
-            UnicodeEncodeError,
-            OverflowError,
-        ):  # the full validation says whose fault it is
-            return Block(0), rows.places[:0]
+            return self._charge(rows, received[rows.places])
+        except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # the full validation says whose it is
+            return Block(0), NOWHERE
 
-    def _charge(self, rows: _Rows, received: Whole) -> tuple[Block, Whole]:
-        _check_parts(rows)
-        arrived = self._check_times(rows, received[rows.places])
-        profiles = self._profiles_of(rows)
+    def _charge(self, rows: Rows, received: Whole) -> tuple[Block, Whole]:
+        usable = np.array([profile is not None for profile in self._profiles.known], dtype=np.bool_)
+        calls = _Calls(rows, usable[rows.profiles])
+        _check_parts(calls)
+        arrived = self._check_times(calls, received)
         money = _Money(*np.zeros((5, len(rows.places)), dtype=np.int64))
-        self._price(rows, profiles, money)
-        at = np.flatnonzero(rows.good)
+        self._price(calls, money)
+        at = np.flatnonzero(calls.good)
         if not len(at):
-            return Block(0), rows.places[:0]
-        block = _block(rows, at, arrived, self._known, profiles[at], money)
-        return block, rows.places[at]
+            return Block(0), NOWHERE
+        return _block(calls, at, arrived, self._profiles.known, money), rows.places[at]
 
-    def _check_times(self, rows: _Rows, received: Whole) -> Whole:
+    def _check_times(self, calls: _Calls, received: Whole) -> Whole:
         """Leave what has no plain time within the bounds; gives the arrivals, where there are none the times."""
-        rows.times = times = _micros(rows.columns["time"], rows.good)
+        calls.times = times = _micros(calls.rows.times, calls.good)
         arrived = np.where(received == UNKNOWN, times, received)
         late = times > arrived + self._future
-        rows.good &= (times >= self._oldest) & (times < self._latest) & ~late
+        calls.good &= (times >= self._oldest) & (times < self._latest) & ~late
         return arrived
-
-    def _profiles_of(self, rows: _Rows) -> Whole:
-        """The number of each call's profile."""
-        if self._version != self._owners.version or len(self._known) > MOST_PROFILES:
-            self._version = self._owners.version
-            self._numbers.clear()
-            self._known.clear()
-        columns = [rows.columns[name] for name in PROFILE]
-        found = list(map(self._numbers.get, zip(*columns, strict=True)))
-        if None in found:
-            good = rows.good.tolist()
-            for number, key in enumerate(zip(*columns, strict=True)):
-                if found[number] is None:
-                    found[number] = self._number_of(key) if good[number] else 0
-        codes = np.array(found, dtype=np.int64)
-        usable = np.array([profile is not None for profile in self._known], dtype=np.bool_)
-        rows.good &= usable[codes] if len(usable) else False
-        return codes
-
-    def _number_of(self, key: tuple[Any, ...]) -> int:
-        """The number of the profile of what is said."""
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._known)
-            self._known.append(self._profile(dict(zip(PROFILE, key, strict=True))))
-        return number
 
     def _profile(self, said: dict[str, Any]) -> Profile | None:
         """What these texts come to, None where that depends on more than they say."""
@@ -210,90 +176,85 @@ class Calls:
             self._prices.terms(data),
         )
 
-    def _price(self, rows: _Rows, profiles: Whole, money: _Money) -> None:
+    def _price(self, calls: _Calls, money: _Money) -> None:
         """Price the calls, and leave those whose price takes more than their rates: unpriced, at a change of prices."""
         numbers: dict[int, int] = {}
         schedules: list[Schedule[Terms]] = []
-        offers = np.full(len(self._known), -1, dtype=np.int64)
-        for code in np.unique(profiles[rows.good]).tolist():
-            profile = self._known[code]
+        profiles, known = calls.rows.profiles, self._profiles.known
+        offers = np.full(len(known), -1, dtype=np.int64)
+        for code in np.unique(profiles[calls.good]).tolist():
+            profile = known[code]
             if profile is None:
                 continue
             offers[code] = number = numbers.setdefault(id(profile.terms), len(schedules))
             if number == len(schedules):
                 schedules.append(profile.terms)
-        offered = offers[profiles] if len(offers) else profiles
+        offered = offers[profiles]
         for number, schedule in enumerate(schedules):
-            at = np.flatnonzero(rows.good & (offered == number))
-            first, last = int(rows.times[at].min()), int(rows.times[at].max())
+            at = np.flatnonzero(calls.good & (offered == number))
+            first, last = int(calls.times[at].min()), int(calls.times[at].max())
             terms = schedule.between(moment(first), moment(last))
             if terms is None or terms.stand is not None:
-                rows.refuse(at)
+                calls.refuse(at)
                 continue
-            inputs, requests = rows.counts["input_tokens"][at], rows.counts["requests"][at]
+            inputs, requests = calls.counts["input_tokens"][at], calls.counts["requests"][at]
             levels = np.searchsorted(terms.rates.thresholds, -(-inputs // requests), side="left")
             for place in np.unique(levels).tolist():
-                _price_at(rows, at[levels == place], terms, terms.rates.levels[place], money)
+                _price_at(calls, at[levels == place], terms, terms.rates.levels[place], money)
 
 
-def _rows(items: Sequence[object]) -> _Rows:
-    """The columns of what are plain calls."""
-    found = [item if type(item) is PlainCall else plain_call(item) for item in items]
-    calls = [call for call in found if call is not None]
-    places = np.flatnonzero([call is not None for call in found]) if len(calls) < len(found) else np.arange(len(found))
-    rows = _Rows(places, {}, np.ones(len(calls), dtype=np.bool_))
-    if not calls:
-        return rows
-    said = zip(*map(astuple, [call.data for call in calls]), strict=True)
-    rows.columns = dict(zip(SAID, said, strict=True))
-    rows.columns["tags"] = list(map(bytes, rows.columns["tags"]))
-    rows.columns["source"] = [call.source for call in calls]
-    rows.columns["id"] = [call.id for call in calls]
-    rows.columns["time"] = [call.time for call in calls]
-    for name in (*TOKENS, "requests"):
-        column = rows.columns[name]
-        rows.counts[name] = np.array(column if any(column) else np.zeros(len(column)), dtype=np.int64)
-    return rows
+class _Profiles(dict[Key, int]):
+    """The numbers of profiles, by what is said. One that is new is made, and gets the next number."""
+
+    def __init__(self, make: Callable[[dict[str, Any]], Profile | None]) -> None:
+        super().__init__()
+        self._make = make
+        self.known: list[Profile | None] = []
+
+    def __missing__(self, key: Key) -> int:
+        self.known.append(self._make(dict(zip(PROFILE, key, strict=True))))
+        number = self[key] = len(self.known) - 1
+        return number
 
 
-def _check_parts(rows: _Rows) -> None:
+def _check_parts(calls: _Calls) -> None:
     """Leave what has a part that is more than its whole."""
     for whole, parts in TokenCall.PARTS.items():
-        total = sum((rows.counts[part] for part in parts), start=np.zeros(len(rows.places), dtype=np.int64))
-        rows.good &= total <= rows.counts[whole]
+        total = sum((calls.counts[part] for part in parts), start=np.zeros(len(calls.good), dtype=np.int64))
+        calls.good &= total <= calls.counts[whole]
 
 
-def _micros(texts: Sequence[str], good: Mask) -> Whole:
+def _micros(texts: pa.Array, good: Mask) -> Whole:
     """Times in microseconds since 1970; what is written in another way than most is no longer good."""
     try:
-        return np.asarray(pa.array(texts, type=pa.string()).cast(TIME).view(pa.int64()).to_numpy())
+        return np.asarray(texts.cast(TIME).view(pa.int64()).to_numpy())
     except pa.ArrowInvalid:
         out = []
         for at, text in enumerate(texts):
             try:
-                out.append(pa.scalar(text).cast(TIME).value)
+                out.append(text.cast(TIME).value)
             except pa.ArrowInvalid:
                 good[at] = False
                 out.append(0)
         return np.array(out, dtype=np.int64)
 
 
-def _price_at(rows: _Rows, at: Whole, terms: Terms, level: Level, money: _Money) -> None:
+def _price_at(calls: _Calls, at: Whole, terms: Terms, level: Level, money: _Money) -> None:
     """Price the calls at these places, which all pay by one level of prices."""
-    base, counts = level.base, rows.counts
+    base, counts = level.base, calls.counts
     if base is None or base.scale != PLACES:
-        rows.refuse(at)
+        calls.refuse(at)
         return
-    columns = [counts[name][at] for name in (*TOKENS, "requests")]
+    columns = [counts[name][at] for name in COUNTS]
     most = sum(
         abs(coefficient) * int(column.max()) for coefficient, column in zip(base.coefficients, columns, strict=True)
     )
     if most > MOST_UNITS:
-        rows.refuse(at)
+        calls.refuse(at)
         return
     for has, column in ((level.has_input, columns[0]), (level.has_output, columns[1])):
         if not has:
-            rows.refuse(at[column > 0])
+            calls.refuse(at[column > 0])
     listed = np.zeros(len(at), dtype=np.int64)
     for coefficient, column in zip(base.coefficients, columns, strict=True):
         if coefficient:
@@ -315,23 +276,22 @@ def _times(whole: Whole, factor: Decimal) -> Whole:
     return np.array(products, dtype=np.int64)
 
 
-def _block(
-    rows: _Rows, at: Whole, arrived: Whole, known: Sequence[Profile | None], codes: Whole, money: _Money
-) -> Block:
+def _block(calls: _Calls, at: Whole, arrived: Whole, known: Sequence[Profile | None], money: _Money) -> Block:
     """The charges of the calls at these places."""
-    names, sources = rows.columns["id"], rows.columns["source"]
-    if len(at) < len(names):
-        names, sources = [names[place] for place in at.tolist()], [sources[place] for place in at.tolist()]
-    block = Block(len(at), records=rows.places[at], identities=identities_of(sources, names))
-    block.put("id", pa.array(names, type=pa.string()))
-    times = pa.array(rows.times[at]).cast(TIME)
+    rows = calls.rows
+    ids, identities = rows.ids, rows.identities
+    if len(at) < len(ids):
+        ids, identities = ids.take(pa.array(at)), identities.take(pa.array(at))
+    block = Block(len(at), records=rows.places[at], identities=identities)
+    block.put("id", ids)
+    times = pa.array(calls.times[at]).cast(TIME)
     for name in ("time", "period_start", "period_end"):
         block.put(name, times)
-    block.put("received_at", times if arrived is rows.times else pa.array(arrived[at]).cast(TIME))
-    _put_profiles(block, known, codes)
-    for name in (*TOKENS, "requests"):
-        block.put(name, pa.array(rows.counts[name][at]))
-    block.put("quantity", of_counts(rows.counts["input_tokens"][at] + rows.counts["output_tokens"][at]))
+    block.put("received_at", pa.array(arrived[at]).cast(TIME))
+    _put_profiles(block, known, rows.profiles[at])
+    for name in COUNTS:
+        block.put(name, pa.array(calls.counts[name][at]))
+    block.put("quantity", of_counts(calls.counts["input_tokens"][at] + calls.counts["output_tokens"][at]))
     _put_money(block, at, money)
     block.same |= {"type": TOKEN_CALL, "unit": "Tokens", "price_status": PriceStatus.PRICED}
     return block

@@ -23,7 +23,8 @@ from streams.core.usage.bills import Bills
 from streams.core.usage.bounds import Bounds
 from streams.core.usage.calls import UNKNOWN, Calls
 from streams.core.usage.decode import RawRecord, Rejected, Rejection, dead_letter, event_of, items_of, parse_json
-from streams.core.usage.plain import PlainCall, plain_calls
+from streams.core.usage.plain import plain_calls
+from streams.core.usage.rows import READ, Reading
 from streams.core.usage.sheet import Sheet
 
 
@@ -89,27 +90,28 @@ class Charger:
         `parsed` has the one event of each record where a reader has parsed it already, or why it is none.
         """
         letters: list[tuple[int, int, DeadLetter]] = []  # with the number of the record and the place in it
+        reading = self._calls.reading()
         items: list[object] = []
         firsts, arrays = [0], []  # of each record its first item, and whether they stand in an array
         for number, raw in enumerate(raws):
             try:
-                found, is_array = _items(raw, self._bounds, parsed[number] if parsed else None)
+                kept, is_array = _taken(reading, raw, self._bounds, parsed[number] if parsed else None)
             except Rejected as rejected:
                 letters.append((number, 0, dead_letter(raw, None, rejected.rejection, {})))
-                found, is_array = [], False
-            items += found
+                kept, is_array = [], False
+            items += kept
             arrays.append(is_array)
             firsts.append(len(items))
         records = np.repeat(np.arange(len(raws)), np.diff(firsts))  # of each item
         arrived = [micros(raw.received_at) if raw.received_at else UNKNOWN for raw in raws]
-        quick, places = self._calls.charge(items, np.array(arrived, dtype=np.int64)[records])
+        quick, places = self._calls.charge(reading, np.array(arrived, dtype=np.int64)[records])
         rest: list[_Charged] = []
         refused: list[tuple[int, Rejection]] = []
         for at in _others(len(items), places):
             number = int(records[at])
             raw = raws[number]
             try:
-                if isinstance(items[at], PlainCall):  # it was not as plain as it looked
+                if items[at] is READ:  # it was not as plain as it looked
                     items[firsts[number] : firsts[number + 1]], _ = items_of(raw, self._bounds)
                 event = event_of(items[at], raw.received_at, self._bounds)
                 rest.append(_Charged(at, self.charge_event(event, raw.received_at)))
@@ -197,6 +199,12 @@ def _items(raw: RawRecord, bounds: Bounds, parsed: object) -> tuple[list[Any], b
         raise
     except Exception as error:  # noqa: BLE001, RUF100  what nobody thought of is a dead letter too
         raise Rejected(Reason.INTERNAL_ERROR, problem=type(error).__name__) from None
+
+
+def _taken(reading: Reading, raw: RawRecord, bounds: Bounds, parsed: object) -> tuple[list[Any], bool]:
+    """What is kept of a record's events, and whether they stand in an array. Raises Rejected."""
+    found, is_array = _items(raw, bounds, parsed)
+    return reading.take(found), is_array
 
 
 def _read(value: bytes) -> Any:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from schemas.records import DeadLetter, Position
 from streams import build
 from streams.core.columns.block import Block, micros
-from streams.core.usage.calls import FEW, TOKENS
+from streams.core.usage.calls import FEW
 from streams.core.usage.charge import Charged, Charger
 from streams.core.usage.decode import RawRecord
+from streams.core.usage.rows import PIECE, TOKENS, Reading
 from streams.settings import Settings, load
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -34,7 +35,10 @@ def charger() -> Charger:
 class Nothing:
     """Takes no call for plain."""
 
-    def charge(self, items: Sequence[object], received: Sequence[datetime | None]) -> tuple[Block, Any]:  # noqa: ARG002
+    def reading(self) -> Reading:
+        return charger()._calls.reading()
+
+    def charge(self, reading: Reading, received: Sequence[datetime | None]) -> tuple[Block, Any]:  # noqa: ARG002
         return Block(0), np.zeros(0, dtype=np.int64)
 
 
@@ -109,6 +113,15 @@ def charged(using: Charger, content: Sequence[Any], received_at: datetime | None
     return using.charge(RawRecord(value, (), Position("usage.token-calls", 0, 3), received_at))
 
 
+def by_column(using: Charger, content: list[Any]) -> list[int]:
+    """Where the events stand that were charged by column."""
+    reading = using._calls.reading()
+    reading.take(content)
+    _, places = using._calls.charge(reading, np.full(len(content), micros(NOW)))
+    at: list[int] = places.tolist()
+    return at
+
+
 def without_input(letters: Sequence[DeadLetter]) -> list[Any]:
     return [letter.model_dump(exclude={"payload_sha256"}) for letter in letters]
 
@@ -160,8 +173,7 @@ def test_events_that_a_reader_parsed_come_out_as_they_would_from_a_record(conten
 
 def test_all_plain_calls_go_by_column() -> None:
     content = [{**PLAIN, "id": str(number)} for number in range(50)]
-    _, places = charger()._calls.charge(content, np.full(50, micros(NOW)))
-    assert places.tolist() == list(range(50))
+    assert by_column(charger(), content) == list(range(50))
 
 
 def test_an_odd_one_leaves_its_neighbours_to_the_columns() -> None:
@@ -171,8 +183,29 @@ def test_an_odd_one_leaves_its_neighbours_to_the_columns() -> None:
     content[11] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": True}}
     content[13] = {**PLAIN, "data": {**PLAIN["data"], "duration_ms": -1}}
     content[15] = {**PLAIN, "data": {**PLAIN["data"], "region": ["eu"]}}
-    _, places = charger()._calls.charge(content, np.full(50, micros(NOW)))
-    assert places.tolist() == [number for number in range(50) if number not in {7, 9, 11, 13, 15}]
+    assert by_column(charger(), content) == [number for number in range(50) if number not in {7, 9, 11, 13, 15}]
+
+
+def test_records_that_make_several_pieces_come_out_as_one_by_one() -> None:
+    """Plain arrays, one with an odd call, one that is not all calls, single calls, and what is none."""
+    calls = [
+        {**PLAIN, "id": f"{number}", "time": f"2026-11-02T09:00:00.{number % 1000:03}Z",
+         "data": {**PLAIN["data"], "input_tokens": 400 + number, "principal": f"key-{number % 7}"}}
+        for number in range(PIECE)
+    ]  # fmt: skip
+    unpriced = {**PLAIN, "data": {**PLAIN["data"], "model": "no-such-model"}}
+    gpu = {
+        **PLAIN, "type": "spendstream.gpu_usage.v1",
+        "data": {"provider": "aws", "accelerator": "H100", "gpu_minutes": 8, "utilization": 0.5},
+    }  # fmt: skip
+    contents: list[Any] = [calls, [*calls[:9], unpriced], calls[:300], calls[9], [gpu, *calls[:20], None], calls, {}]
+    raws = [
+        RawRecord(orjson.dumps(content), (), Position("usage.token-calls", 0, number), NOW)
+        for number, content in enumerate([*contents, *calls[:10]])
+    ]
+    fast, slow = (using.charge_all(raws) for using in (charger(), one_by_one()))
+    assert fast.block == slow.block
+    assert fast.dead_letters == slow.dead_letters
 
 
 CONTRACTS = """
@@ -210,10 +243,10 @@ def test_discounts_and_commitments_are_kept_to_the_last_digit(provider: str, mod
     slow._calls = Nothing()  # type: ignore[assignment]
     named = {"provider": provider, "model": model}
     content = [{**PLAIN, "id": str(n), "data": {**PLAIN["data"], **named, "output_tokens": n}} for n in range(40)]
-    assert len(fast._calls.charge(content, np.full(40, micros(NOW)))[1]) == 40
-    by_column, one_by_one = charged(fast, content).charges, charged(slow, content).charges
-    assert by_column == one_by_one
-    assert by_column[0].effective_cost != by_column[0].list_cost or by_column[0].billed_cost == 0
+    assert len(by_column(fast, content)) == 40
+    together, one_by_one = charged(fast, content).charges, charged(slow, content).charges
+    assert together == one_by_one
+    assert together[0].effective_cost != together[0].list_cost or together[0].billed_cost == 0
 
 
 def test_each_call_pays_the_price_of_its_own_time() -> None:
@@ -221,6 +254,6 @@ def test_each_call_pays_the_price_of_its_own_time() -> None:
     times = ["2025-06-09T23:59:59Z", "2025-06-10T00:00:01Z"] * 10
     data = {**PLAIN["data"], "model": "o3"}
     content = [{**PLAIN, "id": str(n), "time": time, "data": data} for n, time in enumerate(times)]
-    by_column = charged(charger(), content).charges
-    assert by_column == charged(one_by_one(), content).charges
-    assert by_column[0].effective_cost != by_column[1].effective_cost
+    together = charged(charger(), content).charges
+    assert together == charged(one_by_one(), content).charges
+    assert together[0].effective_cost != together[1].effective_cost
