@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from streams.io.embedded import EmbeddedBroker
+from tests.support import loops
 from tests.support.kafka import RealKafka, java_release
 from tests.support.require import in_ci, require
 
@@ -17,6 +18,8 @@ pytest_plugins = ["tests.support.clickhouse"]
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would every command that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+loops.install()
 
 # How long an example takes says something of the machine's other work, and nothing of the code.
 settings.register_profile("no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
