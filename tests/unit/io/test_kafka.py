@@ -10,7 +10,7 @@ import faust
 import pytest
 
 from schemas.topics import CHARGES, TOPICS
-from streams.io.kafka import MAX_MESSAGE_BYTES, client_config, faust_broker, group_name, topic_name
+from streams.io.kafka import BATCH_BYTES, MAX_MESSAGE_BYTES, client_config, faust_broker, group_name, topic_name
 from streams.settings import Kafka, Settings, SettingsError
 
 SASL = {"security_protocol": "SASL_SSL", "username": "spend", "password": "hunter2"}
@@ -22,6 +22,10 @@ def settings(**kafka: Any) -> Settings:
 
 def test_a_client_reads_the_largest_message_of_any_topic() -> None:
     assert max(topic.max_message_bytes for topic in TOPICS) == MAX_MESSAGE_BYTES
+
+
+def test_every_topic_takes_what_is_sent_in_one_request() -> None:
+    assert min(topic.max_message_bytes for topic in TOPICS) > BATCH_BYTES
 
 
 def test_plaintext_passes_no_credentials() -> None:
