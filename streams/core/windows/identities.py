@@ -12,26 +12,24 @@ from streams.core.columns.block import Mask
 
 Keys: TypeAlias = npt.NDArray[np.uint64]
 
-NEWEST = 1 << 16  # identities that are kept as a set, and then become a sorted run
 # A run is at least so many times as long as the one after it: few are looked through, and merging stays rare.
-FACTOR = 4
+FACTOR = 8
 
 
 class Identities:
-    """What was added, once."""
+    """What was added, once: sorted runs, the newest last."""
 
-    __slots__ = ("_newest", "_runs")
+    __slots__ = ("_runs",)
 
     def __init__(self) -> None:
-        self._newest: set[int] = set()
         self._runs: list[Keys] = []
 
     def __len__(self) -> int:
-        return len(self._newest) + sum(map(len, self._runs))
+        return sum(map(len, self._runs))
 
     def has(self, keys: Keys) -> Mask:
-        """Which of the keys are in it."""
-        found = np.fromiter(map(self._newest.__contains__, keys.tolist()), dtype=np.bool_, count=len(keys))
+        """Which of the keys are in it; of keys in order that is known sooner."""
+        found = np.zeros(len(keys), dtype=np.bool_)
         for run in self._runs:
             at = np.searchsorted(run, keys)
             found |= run[np.minimum(at, len(run) - 1)] == keys
@@ -39,18 +37,17 @@ class Identities:
 
     def add(self, keys: Keys) -> Mask:
         """Add the keys; returns which of them were not in it, of equal ones the first."""
-        once, first = np.unique(keys, return_index=True)  # in order they are found sooner, too
-        unknown = ~self.has(once)
-        new = np.zeros(len(keys), dtype=np.bool_)
-        new[first[unknown]] = True
-        self._newest.update(once[unknown].tolist())
-        if len(self._newest) >= NEWEST:
-            self._settle()
+        order = np.argsort(keys, kind="stable")
+        ranked = keys[order]
+        unknown = ~self.has(ranked)
+        unknown[1:] &= ranked[1:] != ranked[:-1]
+        new = np.empty(len(keys), dtype=np.bool_)
+        new[order] = unknown
+        self._put(ranked[unknown])
         return new
 
     def packed(self) -> str:
         """All of them in order, for `unpacked`."""
-        self._settle()
         return b64encode(_merged(self._runs).astype("<u8").tobytes()).decode()
 
     @classmethod
@@ -64,16 +61,17 @@ class Identities:
 
     def update(self, other: Identities) -> None:
         """Add all of the other's."""
-        for keys in (*other._runs, np.array(sorted(other._newest), dtype=np.uint64)):
+        for keys in other._runs:
             self.add(keys)
 
-    def _settle(self) -> None:
-        if not self._newest:
+    def _put(self, run: Keys) -> None:
+        """Take in a run of keys that are not in it."""
+        runs, count = [run], len(run)
+        if not count:
             return
-        runs = [np.sort(np.fromiter(self._newest, dtype=np.uint64, count=len(self._newest)))]
-        self._newest.clear()
-        while self._runs and len(self._runs[-1]) < FACTOR * sum(map(len, runs)):
+        while self._runs and len(self._runs[-1]) < FACTOR * count:
             runs.append(self._runs.pop())
+            count += len(runs[-1])
         self._runs.append(_merged(runs))
 
 

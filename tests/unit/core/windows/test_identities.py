@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from unittest.mock import patch
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.windows import identities
 from streams.core.windows.identities import Identities, Keys
 
 LARGEST = 2**64 - 1
@@ -19,23 +16,22 @@ def array(keys: list[int]) -> Keys:
     return np.array(keys, dtype=np.uint64)
 
 
-@given(st.lists(KEYS, max_size=12), st.integers(1, 20))
-def test_it_answers_as_a_set_does(batches: list[list[int]], newest: int) -> None:
+@given(st.lists(KEYS, max_size=12))
+def test_it_answers_as_a_set_does(batches: list[list[int]]) -> None:
     known: set[int] = set()
     mine = Identities()
-    with patch.object(identities, "NEWEST", newest):
-        for keys in batches:
-            assert mine.has(array(keys)).tolist() == [key in known for key in keys]
-            new = []
-            for key in keys:
-                new.append(key not in known)
-                known.add(key)
-            assert mine.add(array(keys)).tolist() == new
-            assert len(mine) == len(known)
-        again = Identities.unpacked(mine.packed())
-        assert again.packed() == mine.packed()
-        assert again.has(array(sorted(known))).all()
-        assert len(again) == len(known)
+    for keys in batches:
+        assert mine.has(array(keys)).tolist() == [key in known for key in keys]
+        new = []
+        for key in keys:
+            new.append(key not in known)
+            known.add(key)
+        assert mine.add(array(keys)).tolist() == new
+        assert len(mine) == len(known)
+    again = Identities.unpacked(mine.packed())
+    assert again.packed() == mine.packed()
+    assert again.has(array(sorted(known))).all()
+    assert len(again) == len(known)
 
 
 def test_it_takes_little_and_few_runs() -> None:
@@ -45,7 +41,6 @@ def test_it_takes_little_and_few_runs() -> None:
     assert len(mine) == 640_000
     assert len(mine._runs) <= 4
     assert sum(run.nbytes for run in mine._runs) <= 8 * 640_000
-    assert len(mine._newest) < identities.NEWEST + 10_000
 
 
 @given(KEYS, KEYS)
