@@ -38,6 +38,10 @@ class Ticks(Contract):
     all that was said before, and a window with very many parts goes on in further pieces.
 
     It is by column: the part at each place of `parts` has its sums at the same place of each column of `sums`.
+
+    Since format 5 the topic has it as bytes, but for sums that 64 bits do not hold: a 5, the lengths of the JSON and of
+    all (4 bytes each, the least first), then all as one LZ4 block: JSON with `fields` and `places` by position where it
+    had `sums`, `places` and `aligned`, and behind it the fields' columns, 8 bytes a number. States have it as JSON.
     """
 
     type: Literal["ticks"] = "ticks"

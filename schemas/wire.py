@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 HEADER = "spendstream-format"
-FORMAT = 4
+FORMAT = 5
 """The newest that this release reads. A record without the header is of format 1."""
 
 HEADERS: list[tuple[str, bytes]] = [(HEADER, b"1")]
@@ -19,8 +19,8 @@ DEALT_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"3")]
 """What charges and watermarks carry since an event's partition of charges goes by its identity. In format 2 it went by
 the source partition: who reads them so takes a part for the whole."""
 
-TICKS_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"4")]
-"""What ticks carry since a part is one text and money a whole number."""
+TICKS_HEADERS: list[tuple[str, bytes]] = [(HEADER, b"5")]
+"""What ticks carry since they are packed. In format 4 they were JSON, as in states."""
 
 
 class IncompatibleError(Exception):

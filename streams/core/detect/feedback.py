@@ -11,6 +11,7 @@ import orjson
 from schemas.watch import Feedback
 from streams.core.detect.watch import Watch
 from streams.core.windows.sums import series_key
+from streams.core.windows.ticks_json import is_packed
 
 
 def feedback_from_json(value: bytes) -> Feedback | None:
@@ -18,7 +19,7 @@ def feedback_from_json(value: bytes) -> Feedback | None:
 
     Raises ValueError where it says that it is feedback and is none.
     """
-    if b'"feedback"' not in value:  # nearly always: windows are large, and are parsed by `sums.from_json`
+    if is_packed(value) or b'"feedback"' not in value:  # nearly always: windows are large, and are parsed elsewhere
         return None
     wire = orjson.loads(value)
     if not isinstance(wire, dict) or wire.get("type") != "feedback":

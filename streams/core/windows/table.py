@@ -186,5 +186,10 @@ def _stacked(rows: Sequence[Units], count: int) -> Units:
     return units
 
 
+def in_order(fields: Sequence[str]) -> bool:
+    """Whether these are fields of a table, each once and in their order. Raises ValueError or TypeError on others."""
+    return list(fields) == sorted(set(fields), key=_order)
+
+
 def _order(field: str) -> int:
     return _RANK[field] if field in _RANK else int(field) + len(_RANK)

@@ -1,4 +1,4 @@
-"""Ticks and watermarks as they stand on `spend.ticks`; see `schemas.watch`."""
+"""Ticks and watermarks as they stand on `spend.ticks` and in states; see `schemas.watch`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from schemas.watch import DIMENSIONS, MONEY, SUMS
-from streams.core.windows import ticks_2, ticks_3
+from streams.core.windows import ticks_2, ticks_3, ticks_packed
 from streams.core.windows.sums import SeriesKey, utc
 from streams.core.windows.table import Table, Units, decimals, of_decimals
 from streams.core.windows.ticks import Leaf, Names, Origin, PartName, Parts, Ticks, Watermark, part_name
@@ -42,13 +42,14 @@ class Writer:
         for partition, (places, texts) in shares.items():
             for number, first in enumerate(range(0, len(places), MOST_PARTS)):
                 upto = first + MOST_PARTS
-                table = ticks.parts.table.take(places[first:upto])
-                yield partition, self._json(ticks, texts[first:upto], table, number)
+                table, said = ticks.parts.table.take(places[first:upto]), self._said(ticks, texts[first:upto], number)
+                large = table.units.dtype == np.object_
+                yield partition, _json(said, table) if large else ticks_packed.pack(said, table)
 
     def whole(self, ticks: Ticks) -> bytes:
-        """All of a window, or of a piece of one, as one record."""
+        """All of a window, or of a piece of one, as JSON."""
         texts = [self._members(name.series) + _values(name.leaf) for name in ticks.parts.names]
-        return self._json(ticks, texts, ticks.parts.table, ticks.piece)
+        return _json(self._said(ticks, texts, ticks.piece), ticks.parts.table)
 
     def _texts(self, name: PartName) -> list[tuple[int, str]]:
         """The partitions that a part goes to, and what it is called there."""
@@ -65,21 +66,23 @@ class Writer:
         members = [self._names.setdefault(tuple(name for name, _ in one), len(self._names)) for one in series]
         return ",".join(map(str, members))
 
-    def _json(self, ticks: Ticks, texts: Sequence[str], table: Table, piece: int) -> bytes:
-        return orjson.dumps(
-            {
-                "type": "ticks",
-                "meter": ticks.meter,
-                "window_start": utc(ticks.start).isoformat(),
-                "window_seconds": ticks.seconds,
-                "topic": ticks.origin.topic,
-                "partition": ticks.origin.partition,
-                "piece": piece,
-                "names": list(self._names),
-                "parts": texts,
-                **table_to_json(table),
-            }
-        )
+    def _said(self, ticks: Ticks, texts: Sequence[str], piece: int) -> dict[str, Any]:
+        """What is said of a window beside its sums."""
+        return {
+            "type": "ticks",
+            "meter": ticks.meter,
+            "window_start": utc(ticks.start).isoformat(),
+            "window_seconds": ticks.seconds,
+            "topic": ticks.origin.topic,
+            "partition": ticks.origin.partition,
+            "piece": piece,
+            "names": list(self._names),
+            "parts": texts,
+        }
+
+
+def _json(said: dict[str, Any], table: Table) -> bytes:
+    return orjson.dumps({**said, **table_to_json(table)})
 
 
 def table_to_json(table: Table) -> dict[str, Any]:
@@ -149,15 +152,23 @@ def watermark_to_json(mark: Watermark) -> bytes:
 
 
 def from_json(value: bytes) -> list[Ticks] | Watermark:
-    """What stands on `spend.ticks`, also as it was until format 4. Raises ValueError on what `roll` did not write."""
+    """What stands on `spend.ticks` or in a state, also as it was until format 4.
+
+    Raises ValueError on what `roll` did not write.
+    """
     try:
         return _from_json(value)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"no ticks and no watermark ({type(error).__name__})") from None
 
 
+def is_packed(value: bytes) -> bool:
+    """Whether this is a window that is no JSON."""
+    return value.startswith(ticks_packed.MARK)
+
+
 def _from_json(value: bytes) -> list[Ticks] | Watermark:
-    wire = orjson.loads(value)
+    wire, table = ticks_packed.unpack(value) if is_packed(value) else (orjson.loads(value), None)
     meter, seconds, origin = wire["meter"], wire["window_seconds"], Origin(wire["topic"], wire["partition"])
     if wire["type"] == "watermark":
         return Watermark(meter, seconds, origin, _epoch(wire["time"]), wire["idle"], wire.get("over", False))
@@ -169,7 +180,8 @@ def _from_json(value: bytes) -> list[Ticks] | Watermark:
         window.parts = ticks_3.parts(wire)
         return [window]
     texts = wire["parts"]
-    window.parts = Parts(_reader(tuple(map(tuple, wire["names"]))).names(texts), table_from_json(wire, len(texts)))
+    names = _reader(tuple(map(tuple, wire["names"]))).names(texts)
+    window.parts = Parts(names, table if table is not None else table_from_json(wire, len(texts)))
     return [window]
 
 

@@ -72,8 +72,9 @@ def test_series_are_what_adding_up_part_by_part_gives(windows: list[list[list[Pa
 @settings(deadline=None)
 @given(st.lists(A_PART, max_size=8))
 def test_parts_are_the_same_after_kafka_whatever_stands_in_their_names(parts: list[Part]) -> None:
-    window = Ticks("token_call", 10, 0, Origin("spend.charges", 1), Parts.of(parts), 3)
+    window = Ticks("token_call", 10, 0, Origin("spend.charges", 1), Parts.of(parts))
     assert from_json(Writer().whole(window)) == [window]
+    assert [from_json(value) for _, value in Writer().records(window)] == [[window]] * bool(parts)
 
 
 def test_series_stand_in_order_while_ever_more_come() -> None:
