@@ -28,6 +28,7 @@ from urllib3.exceptions import HTTPError
 from streams.core.landing.batches import Intent, Span
 from streams.core.landing.land import Columns
 from streams.io.migrations import Migration, migrate, pending, shipped
+from streams.io.native import native
 from streams.settings import ClickHouse, SettingsError
 
 T = TypeVar("T")
@@ -207,7 +208,12 @@ class ClickHouseStore:
         client = self._open()
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
         if isinstance(columns, pa.Table):
-            client.insert_arrow(table, columns, settings=settings)
+            pieces, codec = native(columns), client.write_compression
+            if codec is None:  # the engine in this process: it takes them one by one, all together would be new memory
+                client.raw_insert(table, columns.column_names, pieces, settings, "Native")
+                return
+            body = pa.compress(b"".join(pieces), codec=codec, asbytes=True)
+            client.raw_insert(table, columns.column_names, body, settings, "Native", codec)
             return
         names = list(columns)
         key = (table, *names)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -129,6 +130,41 @@ def test_texts_and_mappings_of_many_charges_come_back_as_they_went_in(store: Cli
     assert store.query(sources) == [
         {"t": "usage.token-calls", "p": 0, "n": 501}, {"t": "usage.token-calls", "p": 1, "n": 499},
     ]  # fmt: skip
+
+
+def test_columns_of_every_kind_come_back_as_they_went_in(store: ClickHouseStore) -> None:
+    """As they are sent (streams/io/native.py): slices, nulls, long texts, few and many keys, empty mappings."""
+    store.command("CREATE TABLE kinds (n Int64, small Int32, big UInt64, yes Bool, at DateTime64(6, 'UTC'), "
+                  "key FixedString(16), text String, word LowCardinality(String), many LowCardinality(String), "
+                  "share Nullable(Float64), cost Nullable(Decimal(38, 18)), tags Map(String, String), "
+                  "prices Map(LowCardinality(String), Decimal(38, 18))) ENGINE = MergeTree ORDER BY n")  # fmt: skip
+    count = 70_000  # more keys than two bytes number
+    texts = ["", "größe", "x" * 127, "x" * 128, "y" * 16_384]
+    rows = [
+        {
+            "n": n - 5, "small": -n, "big": 2**64 - 1 - n, "yes": n % 3 == 0, "at": NOON + timedelta(microseconds=n),
+            "key": n.to_bytes(16, "big"), "text": texts[n % 5] if n < 20 else str(n), "word": texts[n % 2],
+            "many": str(n), "share": n / 7 if n % 2 else None, "cost": Decimal(-n).scaleb(-18) if n % 3 else None,
+            "prices": {"in": Decimal(n), "out": Decimal("-0.5")} if n % 4 else {},
+            "tags": {"a": str(n)} if n < 9 else {},
+        }
+        for n in range(count)
+    ]  # fmt: skip
+    coded, money = pa.dictionary(pa.int32(), pa.string()), pa.decimal128(38, 18)
+    kinds = {
+        "n": pa.int64(), "small": pa.int32(), "big": pa.uint64(), "yes": pa.bool_(), "at": pa.timestamp("us", tz="UTC"),
+        "key": pa.binary(16), "text": pa.string(), "word": coded, "many": coded, "share": pa.float64(), "cost": money,
+        "prices": pa.map_(pa.string(), money), "tags": pa.map_(pa.string(), pa.string()),
+    }  # fmt: skip
+    arrays = {name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
+    prices = arrays["prices"]
+    arrays["prices"] = pa.MapArray.from_arrays(prices.offsets, prices.keys.dictionary_encode(), prices.items)
+    table = pa.table(arrays)
+    store.insert("kinds", table.slice(1, 8), "a few")
+    store.insert("kinds", pa.concat_tables([table.slice(0, 1), table.slice(9)]), "the others")
+    held = store.query("SELECT * FROM kinds ORDER BY n")
+    assert len(held) == count
+    assert [row for row, given in zip(held, rows, strict=True) if row != given] == []
 
 
 def test_times_beyond_a_century_and_many_months_in_one_batch_land(store: ClickHouseStore) -> None:
