@@ -302,7 +302,7 @@ class Block:
 
         A hand gets all copies of an event, wherever they come from, and all parts of each.
         """
-        to = (self.digests() % np.uint64(hands)).astype(np.int64)
+        to = (self.digests() % np.uint64(hands)).astype(np.min_scalar_type(hands))  # short numbers are sorted by radix
         sizes = np.bincount(to, minlength=hands)
         if sizes.max() == self.count:
             return [self if size == self.count else Block(0) for size in sizes.tolist()]

@@ -26,27 +26,28 @@ class Said(msgspec.Struct, Generic[Tags], gc=False):
     """What a plain call says, by the names of `schemas.events.TokenCall`.
 
     Its names and tags are not looked at any further here: they are the same for very many calls, and held to the
-    contract once for all of these. Tags come as the JSON that they are written in.
+    contract once for all of these. Tags come as the JSON that they are written in. The order is the contract's, and
+    mostly the producers': msgspec looks for a name from behind the last one on.
     """
 
     provider: str
     model: str
     operation: str = "chat"
-    batch: bool = False
-    service_tier: str | None = None
-    principal: str | None = None
-    account: str | None = None
-    region: str | None = None
-    tags: Tags | Raw = Raw(b"{}")
     input_tokens: Count = 0
     output_tokens: Count = 0
     cache_read_input_tokens: Count = 0
     cache_creation_input_tokens: Count = 0
     cache_creation_1h_input_tokens: Count = 0
     reasoning_output_tokens: Count = 0
+    service_tier: str | None = None
+    batch: bool = False
     requests: Annotated[int, Meta(ge=1, le=10**12)] = 1
-    status: Name | None = None
     duration_ms: Annotated[float, Meta(ge=0, le=sys.float_info.max)] | None = None
+    status: Name | None = None
+    principal: str | None = None
+    account: str | None = None
+    region: str | None = None
+    tags: Tags | Raw = Raw(b"{}")
     # A provider's own body, and what few calls are billed for: who says one of these is not plain.
     usage: UnsetType = UNSET
     counts: UnsetType = UNSET
@@ -57,9 +58,9 @@ class PlainCall(msgspec.Struct, Generic[Tags], gc=False):
     """The event of a plain call."""
 
     specversion: Literal["1.0"]
-    type: Literal["spendstream.token_call.v1"]
-    source: str
     id: Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+    source: str
+    type: Literal["spendstream.token_call.v1"]
     time: Annotated[str, Meta(min_length=SHORTEST_TIME, max_length=LONGEST_ID)]
     data: Said[Tags]
 
@@ -72,7 +73,8 @@ _Parsed = PlainCall[dict[str, str]]
 def plain_calls(value: bytes) -> list[PlainCall[Raw]] | PlainCall[Raw] | None:
     """The JSON in `value` where all events in it are plain calls; None where that isn't so or can't be told here."""
     try:
-        value.decode()  # what is not asked for is passed over as JSON, but not as UTF-8
+        if not value.isascii():
+            value.decode()  # what is not asked for is passed over as JSON, but not as UTF-8
         calls: list[PlainCall[Raw]] | PlainCall[Raw] = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
