@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streams import logs
+from streams.allocator import keep_memory
 from streams.app import STAGES, Worker, run
 from streams.arrow import without_pandas
 from streams.collector import collect_rarely
@@ -33,6 +34,8 @@ def worker(
     if unknown := [stage for stage in chosen if stage not in STAGES]:
         raise UserError(f"there is no stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
     settings = settings_of(config, overrides)
+    if chosen == ["price"]:
+        keep_memory()
     without_pandas()
     collect_rarely()
     logs.configure()
