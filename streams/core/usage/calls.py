@@ -119,25 +119,28 @@ class Calls:
 
         `received` is when each event's record came to the broker, in microseconds; UNKNOWN when a file is replayed.
         """
-        rows = reading.rows(least=FEW)
-        if rows is None:
+        read = reading.rows(least=FEW)
+        if read is None:
             return Block(0), NOWHERE
+        rows, places = read
         try:
-            return self._charge(rows, received[rows.places])
+            return self._charge(rows, places, received[places])
         except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # the full validation says whose it is
             return Block(0), NOWHERE
 
-    def _charge(self, rows: Rows, received: Whole) -> tuple[Block, Whole]:
+    def _charge(self, rows: Rows, places: Whole, received: Whole) -> tuple[Block, Whole]:
         usable = np.array([profile is not None for profile in self._profiles.known], dtype=np.bool_)
         calls = _Calls(rows, usable[rows.profiles])
         _check_parts(calls)
         arrived = self._check_times(calls, received)
-        money = _Money(*np.zeros((5, len(rows.places)), dtype=np.int64))
+        money = _Money(*np.zeros((5, len(places)), dtype=np.int64))
         self._price(calls, money)
         at = np.flatnonzero(calls.good)
         if not len(at):
             return Block(0), NOWHERE
-        return _block(calls, at, arrived, self._profiles.known, money), rows.places[at]
+        block = _block(calls, at, arrived, self._profiles.known, money)
+        block.records = places[at]
+        return block, block.records
 
     def _check_times(self, calls: _Calls, received: Whole) -> Whole:
         """Leave what has no plain time within the bounds; gives the arrivals, where there are none the times."""
@@ -282,7 +285,7 @@ def _block(calls: _Calls, at: Whole, arrived: Whole, known: Sequence[Profile | N
     ids, identities = rows.ids, rows.identities
     if len(at) < len(ids):
         ids, identities = ids.take(pa.array(at)), identities.take(pa.array(at))
-    block = Block(len(at), records=rows.places[at], identities=identities)
+    block = Block(len(at), identities=identities)
     block.put("id", ids)
     times = pa.array(calls.times[at]).cast(TIME)
     for name in ("time", "period_start", "period_end"):

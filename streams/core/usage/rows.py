@@ -36,12 +36,11 @@ Key = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Rows:
-    """Plain calls by column: where each stands among the events, and the number of its profile.
+    """Plain calls by column, with the number of each one's profile.
 
     Times are texts still. Of `counts` there is a row for each of COUNTS.
     """
 
-    places: Whole
     ids: pa.Array
     identities: pa.Array
     times: pa.Array
@@ -59,45 +58,51 @@ class Reading:
         self._number = number
         self._events = 0
         self._calls: list[PlainCall[Raw]] = []
-        self._places: list[int] = []
+        self._others: list[int] = []  # the places among the events where no plain call stands
         self._pieces: list[Rows] = []
         self._fits = True
 
     def take(self, items: list[Any]) -> list[Any]:
         """Take the events of a record, read as plain calls all of them, or parsed. Gives what is to be kept of each."""
-        places = range(self._events, self._events + len(items))
+        first = self._events
         self._events += len(items)
         kept = items
         if items and type(items[0]) is PlainCall:
             self._calls += items
-            self._places += places
             kept = [READ] * len(items)
         else:
-            for place, call in zip(places, map(plain_call, items), strict=True):
-                if call is not None:
+            for place, call in enumerate(map(plain_call, items), first):
+                if call is None:
+                    self._others.append(place)
+                else:
                     self._calls.append(call)
-                    self._places.append(place)
         if len(self._calls) >= PIECE:
             self._put()
         return kept
 
-    def rows(self, least: int) -> Rows | None:
-        """The columns; None where those are not so many calls, or a value of theirs fits none."""
+    def rows(self, least: int) -> tuple[Rows, Whole] | None:
+        """The columns, and where each call stands among the events.
+
+        None where those are not so many calls, or a value of theirs fits no column.
+        """
         if not self._pieces and len(self._calls) < least:
             return None
         self._put()
-        return _joined(self._pieces) if self._fits else None
+        if not self._fits:
+            return None
+        places = np.arange(self._events)
+        return _joined(self._pieces), np.delete(places, self._others) if self._others else places
 
     def _put(self) -> None:
-        calls, places, self._calls, self._places = self._calls, self._places, [], []
+        calls, self._calls = self._calls, []
         if not calls:
             return
         try:
-            self._pieces.append(self._columns(calls, places))
+            self._pieces.append(self._columns(calls))
         except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # the full validation says whose fault it is
             self._fits = False
 
-    def _columns(self, calls: Sequence[PlainCall[Raw]], places: Sequence[int]) -> Rows:
+    def _columns(self, calls: Sequence[PlainCall[Raw]]) -> Rows:
         count = len(calls)
         columns: dict[str, Sequence[Any]] = dict(
             zip(SAID, zip(*map(astuple, [call.data for call in calls]), strict=True), strict=True)
@@ -111,7 +116,6 @@ class Reading:
                 counts[row] = np.fromiter(columns[name], np.int64, count)
         keys = zip(*(columns[name] for name in PROFILE), strict=True)
         return Rows(
-            np.array(places, dtype=np.int64),
             pa.array(names, type=pa.string()),
             identities_of(columns["source"], names),
             pa.array([call.time for call in calls], type=pa.string()),
@@ -124,7 +128,6 @@ def _joined(pieces: Sequence[Rows]) -> Rows:
     if len(pieces) == 1:
         return pieces[0]
     return Rows(
-        np.concatenate([piece.places for piece in pieces]),
         pa.concat_arrays([piece.ids for piece in pieces]),
         pa.concat_arrays([piece.identities for piece in pieces]),
         pa.concat_arrays([piece.times for piece in pieces]),
