@@ -94,6 +94,25 @@ FROM
 )
 SETTINGS max_threads = 1
 """
+# The same where a batch's claims are one block, as they mostly are (else it finds none): to group them by key takes a
+# third more, and in one block each key stands once.
+OWNERS_OF_BLOCK = """
+SELECT if(first = last, own, 0) AS found,
+       arrayMap(claim -> claim.1, arrayFilter(claim -> claim.2 < first, others)) AS taken
+FROM
+(
+    SELECT countIf(batch = {batch:UInt64}) AS own,
+           minIf(_block_number, batch = {batch:UInt64}) AS first, maxIf(_block_number, batch = {batch:UInt64}) AS last,
+           groupArrayIf((key, _block_number), batch != {batch:UInt64}) AS others
+    FROM seen
+    WHERE key IN
+    (
+        SELECT key FROM seen
+        WHERE batch = {batch:UInt64} AND claimed_at >= now() - toIntervalSecond({seconds:UInt32})
+    )
+)
+SETTINGS max_threads = 1
+"""
 
 
 class StoreError(Exception):
@@ -166,8 +185,9 @@ class ClickHouseStore:
         batches = pa.repeat(pa.scalar(intent.batch, pa.uint64()), len(names))
         claims = pa.table({"key": pa.array(names, pa.binary(KEY_BYTES)), "batch": batches})
         self._try("claim", lambda: self._insert("seen", claims, intent.token))
-        for seconds in (*CLAIM_SECONDS, DAY_SECONDS * self._config.seen_days):
-            owners = self.query(OWNERS, {"batch": intent.batch, "seconds": seconds})[0]
+        everywhere = (OWNERS, DAY_SECONDS * self._config.seen_days)
+        for sql, seconds in (*((OWNERS_OF_BLOCK, seconds) for seconds in CLAIM_SECONDS), everywhere):
+            owners = self.query(sql, {"batch": intent.batch, "seconds": seconds})[0]
             if owners["found"] == len(names):
                 return frozenset(owners["taken"])
         raise StoreRefused("claim", f"the claims of batch {intent.token} are gone from the table seen: it was changed")

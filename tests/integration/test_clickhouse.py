@@ -324,6 +324,17 @@ def test_an_old_claim_is_found_again(store: ClickHouseStore) -> None:
     assert store.claim(intent(2), KEYS) == frozenset(KEYS)
 
 
+def test_claims_of_a_batch_in_two_blocks_are_found(store: ClickHouseStore) -> None:
+    """A batch that was cut off is repeated after so many others that ClickHouse no longer knows its first insert."""
+    store.claim(intent(7), KEYS[:2])
+    for batch, keys in ((1, KEYS[:3]), (2, KEYS)):
+        assert store.claim(intent(batch), keys) == frozenset(KEYS[:2] if batch == 1 else KEYS[:3])
+    again = pa.table({"key": pa.array(KEYS[:3], pa.binary(16)), "batch": pa.array([1] * 3, pa.uint64())})
+    store.insert("seen", again, "a token that was forgotten")
+    assert store.claim(intent(1), KEYS[:3]) == frozenset(KEYS[:2])
+    assert store.claim(intent(2), KEYS) == frozenset(KEYS[:3])
+
+
 def test_claims_keep_their_order_through_merges(store: ClickHouseStore) -> None:
     for batch in (7, 3, 5):
         store.claim(intent(batch), KEYS)
