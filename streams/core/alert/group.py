@@ -139,7 +139,7 @@ class Group:
                 return True
             if (finding.kind is FindingKind.DROP) != (self.core.kind is FindingKind.DROP):
                 return True
-            if self._is_usual_by_now(finding):
+            if self._is_usual_by_now(finding) or self._is_of_another_cause(finding):
                 return True
         return _pace(finding) > MANY_TIMES[finding.meter] * self.pace
 
@@ -151,6 +151,16 @@ class Group:
             and finding.series == core.series
             and finding.expected_usd_per_hour >= core.observed_usd_per_hour
             and _pace(finding) > ABOUT * self.pace
+        )
+
+    def _is_of_another_cause(self, finding: Finding) -> bool:
+        """Whether dearer requests came to a key that was told for slowly making more of them."""
+        core = self.core
+        return (
+            core.kind is FindingKind.CREEP
+            and finding.kind is FindingKind.SPIKE
+            and finding.series == core.series
+            and finding.cause != core.cause
         )
 
     def _kin(self, finding: Finding, slack: timedelta) -> float:

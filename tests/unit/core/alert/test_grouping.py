@@ -216,6 +216,17 @@ def test_dearer_models_after_a_bout_of_requests_are_another_incident() -> None:
     assert len({alert.alert_id for alert in alerts_of(bout, over, dearer)}) == 2
 
 
+@pytest.mark.parametrize(
+    ("first", "cause", "count"),
+    [(FindingKind.CREEP, "tokens_per_request", 2), (FindingKind.CREEP, "volume", 1), (FindingKind.SPIKE, "mix", 1)],
+)
+def test_dearer_requests_while_a_key_creeps_are_another_incident(first: FindingKind, cause: str, count: int) -> None:
+    series = {"principal": "k1"}
+    slow = finding(series, 10.0, kind=first, cause="volume")
+    dearer = finding(series, 12.0, opened=70.0, cause=cause)
+    assert len({alert.alert_id for alert in alerts_of(slow, dearer)}) == count
+
+
 def test_a_key_that_falls_silent_after_a_bout_is_another_incident() -> None:
     series = {"principal": "k1"}
     bout, over = finding(series, 10.0), finding(series, 10.0, revision=1, closed=10.0)
