@@ -276,10 +276,7 @@ class Gauge(ABC):
         """An incident is over. What has become a habit is told only where it is clearly higher."""
         if self.habits is None:
             return
-        if not by_itself:
-            self.habits.drop()
-            return
-        for heights in self.habits.passed():
+        for heights in self.habits.over(by_itself=by_itself):
             self.heights.learn(heights[len(SPANS) :], suspect=False)
             for index, margin in enumerate(MARGINS):
                 self.records[index] = max(self.records[index], heights[index] - CLEARLY * margin * self.scale)

@@ -98,6 +98,13 @@ class Habits:
             if len(habit) >= times
         ]
 
+    def over(self, *, by_itself: bool) -> list[list[float]]:
+        """The same; nothing is learnt of one that somebody ended, or has judged."""
+        if by_itself:
+            return self.passed()
+        self.drop()
+        return []
+
     def drop(self) -> None:
         """The incident is over, and says nothing of how the series is."""
         self.peaks = []

@@ -45,15 +45,17 @@ def _judge(series: Series, bucket: Bucket, empty: Bucket) -> list[Finding]:
 
 def _is_calm(series: Series, readings: Readings) -> bool:
     """Whether a window can't be told of as dear, new or silent, by whatever is asked of it: most windows are such."""
-    level, size, rate = readings
+    level, size, rate, output = readings
     return (
         series.at_peace
         and level.score <= 1.0
         and size.score <= 1.0
         and rate.score <= 1.0
+        and output.score <= 1.0
         and level.now <= SUSPECT
         and size.now <= SUSPECT
         and rate.now <= SUSPECT
+        and output.now <= SUSPECT
         and not (series.silence.run and series.silence.is_broken(series.pace.seconds))
         and not (series.flood and not series.seen)
     )

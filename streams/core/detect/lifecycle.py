@@ -14,6 +14,7 @@ from streams.core.detect.decompose import MICRO, NAMES, cause_of, decompose
 from streams.core.detect.drivers import drivers, main_payer
 from streams.core.detect.explain import explain
 from streams.core.detect.gauge import LONGEST
+from streams.core.detect.gauges import LEVEL, OUTPUT, OWN, RATE, SIZE, Expected
 from streams.core.detect.parts import Makeup, Parts, parts_from_json, parts_to_json
 from streams.core.detect.rules import DAY, HOUR, WatchRules
 from streams.core.windows.sums import SeriesKey, utc
@@ -21,9 +22,10 @@ from streams.core.windows.sums import SeriesKey, utc
 GROWTH = 1.25  # an update is worth a record when the excess has grown by so much
 FOLLOW = 10.0  # an expectation follows the hour of the day by no more than this factor
 MORE = 1.5  # times: clearly more
+FIELDS_V1 = 4  # what a stretch expected before it knew of output: of LEVEL, SIZE, RATE and OWN
 BREATH = 3600  # seconds after which it is worth one anyway
-IN_QUESTION = (NAMES, ("tokens_per_request", "unit_price", "mix"), ("unit_price", "mix"), ("volume",))
-"""By LEVEL, SIZE, RATE, OWN: a finding about prices takes the volume as given."""
+IN_QUESTION = (NAMES, ("tokens_per_request", "unit_price", "mix"), ("unit_price", "mix"), NAMES, ("volume",))
+"""By LEVEL, SIZE, RATE, OUTPUT, OWN: a finding about prices takes the volume as given."""
 YOUNG_PAYERS = {"token_call"}
 """Where a payer too young to be judged is not left to its own series. Services and clusters often begin in lumps, and
 what they spend before they are known is told as new."""
@@ -48,10 +50,10 @@ class Stretch:
     start: int = 0
     seconds: int = 0
     observed: float = 0.0
-    expected: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
+    expected: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0, 0.0])
     parts: Parts = field(default_factory=dict)
 
-    def add(self, seconds: int, observed: float, expected: tuple[float, float, float, float]) -> None:
+    def add(self, seconds: int, observed: float, expected: Expected) -> None:
         """Add one window's sums; its parts are put into `parts` by the caller."""
         self.seconds += seconds
         self.observed += observed
@@ -63,7 +65,10 @@ class Stretch:
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Stretch:
-        return cls(state[0], state[1], state[2], list(state[3]), parts_from_json(state[4]))
+        expected = list(state[3])
+        if len(expected) == FIELDS_V1:
+            expected.insert(OUTPUT, expected[LEVEL])
+        return cls(state[0], state[1], state[2], expected, parts_from_json(state[4]))
 
 
 @dataclass(slots=True)
@@ -74,7 +79,7 @@ class Case:
     stretch: Stretch
     detected_at: int
     last_seen: int
-    basis: int  # LEVEL, SIZE, RATE or OWN
+    basis: int  # LEVEL, SIZE, RATE, OUTPUT or OWN
     score: float = 1.0
     height: float = 0.0  # log-ratio when it opened: calm is well below
     usual: float = 0.0  # USD per window when it opened
@@ -99,14 +104,18 @@ class Case:
 
     @classmethod
     def from_json(cls, state: list[Any]) -> Case:
-        return cls(FindingKind(state[0]), Stretch.from_json(state[1]), *state[2:])
+        case = cls(FindingKind(state[0]), Stretch.from_json(state[1]), *state[2:])
+        if len(state[1][3]) == FIELDS_V1 and case.basis == OUTPUT:
+            case.basis = OWN
+        return case
 
     def settle(self) -> None:
         """A finding about prices that turns out to be one about volume, mostly, is measured against the usual spend."""
         stretch = self.stretch
-        whole = stretch.observed - stretch.expected[0]
-        if self.basis in {1, 2} and stretch.observed > MORE * stretch.expected[0] and whole > MORE * self.excess:
-            self.basis = 0
+        usual = stretch.expected[LEVEL]
+        whole = stretch.observed - usual
+        if self.basis in {SIZE, RATE} and stretch.observed > MORE * usual and whole > MORE * self.excess:
+            self.basis = LEVEL
 
     def is_outgrown(self, seconds: int, excess: float, times: int) -> bool:
         """Whether a window with that excess is another incident: so many times what this one has cost a window, which

@@ -39,13 +39,13 @@ def _share(
 ) -> list[Finding]:
     case = series.cases.get(kind)
     if case is not None:
-        case.stretch.add(bucket.seconds, observed, (0.0, 0.0, 0.0, observed - excess))
+        case.stretch.add(bucket.seconds, observed, (0.0, 0.0, 0.0, 0.0, observed - excess))
         put(case.stretch.parts, bucket.cells)
         return series.go_on(case, bucket, calm=share.run == 0)
     if not unusual or excess < bucket.least:
         return []
     stretch = Stretch(bucket.start)
-    stretch.add(bucket.seconds, observed, (0.0, 0.0, 0.0, observed - excess))
+    stretch.add(bucket.seconds, observed, (0.0, 0.0, 0.0, 0.0, observed - excess))
     put(stretch.parts, bucket.cells)
     return series.open(Case(kind, stretch, bucket.end, bucket.end, OWN), bucket)
 
@@ -55,10 +55,10 @@ def unpriced(series: Series, bucket: Bucket) -> list[Finding]:
     risk = float(bucket.sums.at_risk_usd)
     case = series.cases.get(FindingKind.UNPRICED)
     if case is not None:
-        case.stretch.add(bucket.seconds, risk, (0.0, 0.0, 0.0, 0.0))
+        case.stretch.add(bucket.seconds, risk, (0.0, 0.0, 0.0, 0.0, 0.0))
         return series.go_on(case, bucket, calm=bucket.sums.unpriced_events == 0)
     if len(series.key) != 1 or series.key[0][0] not in PRICED_BY:
         return []
     stretch = Stretch(bucket.start)
-    stretch.add(bucket.seconds, risk, (0.0, 0.0, 0.0, 0.0))
+    stretch.add(bucket.seconds, risk, (0.0, 0.0, 0.0, 0.0, 0.0))
     return series.open(Case(FindingKind.UNPRICED, stretch, bucket.end, bucket.end, OWN), bucket)

@@ -35,7 +35,7 @@ BELOW = 3.0  # unless it scores so much more for each e-th part of that highest
 HALF = 0.5  # of a floor: below, nothing is unusual
 
 
-def _by_chance(count: float, span: int) -> float:
+def by_chance(count: float, span: int) -> float:
     """The log-ratio that so few requests a window come to by chance; 0 for what isn't counted, or countless."""
     return log(1.0 + CHANCE * sqrt(2.0 / (count * span))) if 0 < count < COUNTABLE else 0.0
 
@@ -81,7 +81,7 @@ class RatioGauge(Gauge):
             thresholds.append(max(FLOORS[index] * scale / sensitivity, further))
         if not 0 < count < COUNTABLE:
             return thresholds
-        return [max(threshold, _by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=False)]
+        return [max(threshold, by_chance(count, span)) for threshold, span in zip(thresholds, SPANS, strict=False)]
 
     def stays_calm(self, seconds: int, upper: float, sensitivity: float) -> bool:
         """Whether windows with nothing in them, following each other, will each be usual: what the spans hold gets less
@@ -131,7 +131,7 @@ class RatioGauge(Gauge):
         elif count > 0 and index:
             scale = self.scale / sensitivity
             margin = (MARGINS[index] + YOUNG[index] * self.youth) * scale
-            floor = max(FLOORS[index] * scale * self._unrest(), _by_chance(count, SPANS[index]))
+            floor = max(FLOORS[index] * scale * self._unrest(), by_chance(count, SPANS[index]))
         else:
             return 0.0
         return min(above / margin, self.logs[index] / floor)

@@ -20,7 +20,7 @@ APART = {"gpu_usage", "line_item"}
 own."""
 BARELY = 1.1  # of the score that is unusual: up to there, one window more or less decides
 AGAIN = 3  # windows in a row that must say so where requests come as they please
-NONE: Expected = (0.0, 0.0, 0.0, 0.0)
+NONE: Expected = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def spike(series: Series, bucket: Bucket, readings: Readings, expected: Expected, basis: int) -> list[Finding]:
@@ -83,7 +83,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
     if case is not None:
         usual = case.expects(usual)
         spent = series.hours.temper(usual)
-        case.stretch.add(HOUR, spent, (usual, usual, usual, 0.0))
+        case.stretch.add(HOUR, spent, (usual, usual, usual, usual, 0.0))
         merge(case.stretch.parts, series.makeup.scaled(spent))
         return series.go_on(case, bucket, calm=spent < usual * exp(0.5 * case.height))
     if series.cases.keys() & {FindingKind.SPIKE, FindingKind.DROP, FindingKind.NEW_SERIES}:
@@ -98,7 +98,7 @@ def creep(series: Series, bucket: Bucket) -> list[Finding]:
         return []
     series.hours.temper(usual)
     stretch = Stretch(bucket.end - HOUR)
-    stretch.add(HOUR, spent, (usual, spent, spent, 0.0))
+    stretch.add(HOUR, spent, (usual, spent, spent, spent, 0.0))
     stretch.parts = series.makeup.scaled(spent)
     height = log(max(spent, 1e-30) / max(usual, 1e-30))
     case = Case(FindingKind.CREEP, stretch, bucket.end, bucket.end, LEVEL, score, height, usual, usual)

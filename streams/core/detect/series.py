@@ -154,7 +154,7 @@ class Series:
         self.silence.rest(windows, seconds, self.gauges.recent(self.mid(seconds)))
         while windows:
             if not self.makeup.is_one:
-                self.gauges.size = self.gauges.rate = None
+                self.gauges.size = self.gauges.rate = self.gauges.output = None
             learnt = self.makeup.rest(windows, seconds)
             self.gauges.idle(learnt, seconds)
             windows -= learnt
@@ -207,7 +207,7 @@ class Series:
             self.gauges.adopt()
             self.creep.reset()
         else:
-            self.gauges.level.met(case.height)
+            self.gauges.met(case.height)
             self.creep.excuse()
             self.creep.met(case.height)
 
@@ -217,12 +217,11 @@ class Series:
             for gauge in self.gauges.each():
                 gauge.cut(max(1, case.calm))
             by_itself = case.kind is FindingKind.SPIKE and not case.settled
-            for gauge in self.gauges.each():
-                gauge.passed(by_itself=by_itself)
+            self.gauges.passed(by_itself=by_itself)
         if case.kind is FindingKind.CREEP:
             self.creep.met(case.height)
         elif case.kind is FindingKind.SPIKE and case.last_seen - case.stretch.start >= LASTED[self.meter]:
-            self.gauges.level.met(case.height)
+            self.gauges.met(case.height)
         return self._record(case, bucket, bucket.end)
 
     def _record(self, case: Case, bucket: Bucket, closed_at: int | None = None) -> list[Finding]:

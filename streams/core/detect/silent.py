@@ -35,7 +35,7 @@ def drop(series: Series, bucket: Bucket, expected: Expected, warm: bool) -> list
     if (mid and mid < AWAKE * usual) or not _is_source(series):
         return []
     stretch = Stretch(bucket.end - silence.run * seconds)
-    stretch.add(silence.run * seconds, 0.0, (usual * silence.run, 0.0, 0.0, 0.0))
+    stretch.add(silence.run * seconds, 0.0, (usual * silence.run, 0.0, 0.0, 0.0, 0.0))
     series.gauges.forget(silence.run)
     return series.open(Case(FindingKind.DROP, stretch, bucket.end, bucket.end, LEVEL, usual=usual, mid=mid), bucket)
 

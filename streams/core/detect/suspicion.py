@@ -27,8 +27,7 @@ class Suspicion:
     def feed(self, bucket: Bucket, readings: Readings, expected: Expected, *, unusual: bool, allowed: bool) -> None:
         """Take in a window."""
         self.run = self.run + 1 if unusual else 0
-        level, size, rate = readings
-        odd = level.now > SUSPECT or size.now > SUSPECT or rate.now > SUSPECT or level.score - SUSPECT > SUSPECT
+        odd = any(reading.now > SUSPECT for reading in readings) or readings[0].score - SUSPECT > SUSPECT
         if (odd and allowed) or unusual:
             self.quiet = 0
             self.stretch = self.stretch or Stretch(bucket.start)
