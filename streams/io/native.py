@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 LOW_CARDINALITY_VERSION = 1
+NARROW = 18  # digits: a decimal of so many has fewer bytes there than in Arrow
 OWN_DICTIONARY = 1 << 9 | 1 << 10  # the keys follow, and they are no others than these
 CODES = ((1 << 8, "<u1"), (1 << 16, "<u2"), (1 << 32, "<u4"))  # by number: for how many keys, as what
 PLAIN = {
@@ -28,7 +29,7 @@ PLAIN = {
 
 
 def native(table: pa.Table) -> Generator[bytes, None, None]:
-    """The table as one block, piece by piece. Raises ValueError for a type that has no counterpart here."""
+    """The table as one block, piece by piece. Raises ValueError for a type, or nulls, that have no counterpart here."""
     yield _varint(table.num_columns) + _varint(table.num_rows)
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
@@ -49,7 +50,7 @@ def _type(kind: pa.DataType) -> str:
         return f"LowCardinality({_type(kind.value_type)})"
     if pa.types.is_map(kind):
         return f"Map({_type(kind.key_type)}, {_type(kind.item_type)})"
-    if pa.types.is_decimal128(kind):
+    if pa.types.is_decimal128(kind) and kind.precision > NARROW:
         return f"Decimal({kind.precision}, {kind.scale})"
     if pa.types.is_fixed_size_binary(kind):
         return f"FixedString({kind.byte_width})"
@@ -75,8 +76,11 @@ def _data(array: pa.Array) -> Iterator[bytes]:
         ends = array.offsets.to_numpy()
         yield (ends[1:] - ends[0]).astype("<u8").tobytes()
         if size := int(ends[-1] - ends[0]):
+            items = array.items.slice(ends[0], size)
+            if items.null_count:
+                raise ValueError("a Map with a null in it")
             yield from _data(array.keys.slice(ends[0], size))
-            yield from _data(array.items.slice(ends[0], size))
+            yield from _data(items)
     elif pa.types.is_string(array.type):
         yield _texts(array)
     elif pa.types.is_boolean(array.type):

@@ -7,8 +7,19 @@ import gc
 import socket
 import threading
 import warnings
+from collections.abc import Iterator
+
+import pytest
 
 MUCH = b"x" * 32_000_000  # more than a socket holds: the connection is closed when the other side has read it
+
+
+@pytest.fixture(autouse=True)
+def _no_collection() -> Iterator[None]:
+    """But for the one that is asked for: another would report elsewhere what was left open."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def test_a_loop_waits_for_what_it_was_closing() -> None:

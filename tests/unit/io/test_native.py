@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
@@ -12,6 +14,8 @@ from streams.io.native import native
     ("array", "problem"),
     [
         (pa.array([1], pa.date32()), "no type of ClickHouse for date32"),
+        (pa.array([Decimal(1)], pa.decimal128(18, 2)), r"no type of ClickHouse for decimal128\(18, 2\)"),
+        (pa.array([[("a", None)]], pa.map_(pa.string(), pa.int64())), "a Map with a null in it"),
         (pa.array(["a", None]).dictionary_encode(), r"c: a LowCardinality\(String\) with nulls"),
         (pa.array([[("a", "b")], None], pa.map_(pa.string(), pa.string())), r"c: a Map\(String, String\) with nulls"),
     ],
