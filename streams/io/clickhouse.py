@@ -95,7 +95,7 @@ FROM
 SETTINGS max_threads = 1
 """
 # The same where a batch's claims are one block, as they mostly are (else it finds none): to group them by key takes a
-# third more, and in one block each key stands once.
+# quarter more (docs/performance.md), and in one block each key stands once.
 OWNERS_OF_BLOCK = """
 SELECT if(first = last, own, 0) AS found,
        arrayMap(claim -> claim.1, arrayFilter(claim -> claim.2 < first, others)) AS taken

@@ -154,7 +154,7 @@ class Group:
         )
 
     def _is_of_another_cause(self, finding: Finding) -> bool:
-        """Whether dearer requests came to a key that was told for slowly making more of them."""
+        """Whether a series that was told for creeping is suddenly dearer for another cause, as dearer requests."""
         core = self.core
         return (
             core.kind is FindingKind.CREEP
