@@ -13,9 +13,9 @@ def keep_memory() -> None:
     """Let freed memory stay with the process, up to `KEPT_BYTES` of it, whatever the size of the pieces.
 
     What `price` fetches comes in pieces of some hundred kilobytes, each of which lives for milliseconds. glibc gives
-    such memory back at once and asks for it anew, and the kernel clears each page again, which was two thirds of the
-    page faults of a worker of `price` alone. In a worker of all stages it is a small part of them, and nothing was
-    gained. Does nothing where the C library is another one.
+    such memory back at once and asks for it anew, and the kernel clears each page again, which was half to two thirds
+    of the page faults of a worker of `price` alone. In a worker of all stages it is a small part of them, and nothing
+    was gained. Does nothing where the C library is another one.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -159,7 +159,7 @@ class Gauges:
         """Whether the newest windows are back near the usual, after an excess of that log-ratio. `usual` is in USD, and
         counts for LEVEL alone."""
         if basis == OUTPUT and self.output is not None:
-            return self.output.is_calm(height)
+            return self.output.is_calm(height) or self.level.span_ratio(1) <= self.little  # or it asks no more
         gauge = (self.level, self.size, self.rate, None, None)[basis]
         little = 0.0
         if gauge is None or gauge is self.level:

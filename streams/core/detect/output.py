@@ -17,7 +17,7 @@ FLOOR = log(2.2)  # log-ratio: never call less unusual
 MARGIN = log(1.4)  # how far beyond the record
 NOTABLE = 1.5  # times the usual: below, nothing is remembered, and nothing suspected
 PAD = 0.1  # of the mean output of a window: less than that says little of the cost of a token
-FORTNIGHT = 14 * DAY  # seconds in which a record fades to 1/e
+FORTNIGHT = 14 * DAY  # seconds with requests, in which a record fades to 1/e
 
 
 class Output:

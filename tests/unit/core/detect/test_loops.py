@@ -58,6 +58,17 @@ def test_requests_that_bring_no_more_output_are_told_below_the_highest() -> None
     assert stream.feed(KEY, [tokens(250)] * 2) == []  # as many requests that are answered are a burst like others
 
 
+def test_retries_that_end_in_silence_are_over_and_the_silence_is_told() -> None:
+    stream = grown()
+    first = stream.feed(KEY, retries(20))[0]
+    until = stream.now
+    silence = stream.feed(KEY, [Sums()] * 120)
+    over = stream.found[first.finding_id]
+    assert over.status == "closed"
+    assert over.closed_at <= utc(until + 15 * MINUTE)
+    assert {finding.kind for finding in silence if finding.finding_id != first.finding_id} == {FindingKind.DROP}
+
+
 def test_requests_without_any_output_are_told_as_well() -> None:
     stream = grown()
     assert stream.feed(KEY, [tokens(250, answer=0)] * 3)
